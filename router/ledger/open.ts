@@ -106,7 +106,11 @@ async function acceptParts(ledger: LedgerOptions, deps: { clock: Clock; log: Spa
       const { acceptTables } = await import('./postgres/accept.ts');
       return acceptTables({ url, schema, connectionsMax, timeoutMs }, deps);
     }
-    case 'jetstream':
+    case 'jetstream': {
+      const { timeout: timeoutMs, ...options } = ledger;
+      const { acceptStreams } = await import('./jetstream/engine.ts');
+      return acceptStreams({ ...options, timeoutMs }, deps);
+    }
     case 'sqlite':
       return [];
   }

@@ -1,13 +1,16 @@
 /** A JetStream ledger that lost a part says so, and neither goes on without it nor makes it anew. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type JetStreamManager, jetstreamManager, type StoredMsg } from '@nats-io/jetstream';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import t, { type Test } from 'tap';
-import { openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
+import { stringify } from 'yaml';
+import { acceptStreams, openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import type { LedgerRole } from '../../router/ledger/role.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
+import { SparseLog } from '../../shared/sparse-log.ts';
 import { headgate } from '../cli/run.ts';
 import { startAws } from '../loopback/start-aws.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
@@ -16,6 +19,7 @@ import { until } from '../until.ts';
 import { LOGIN, natsServer } from './nats.ts';
 import { remembersLedger } from './remembered-ledger.ts';
 import { routerProcess } from './router-process.ts';
+import { type StreamChange, streamChanges } from './stream-changes.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 
@@ -30,138 +34,298 @@ const servers = [`nats://127.0.0.1:${server.port}`];
 const login = { user: LOGIN.username, password: LOGIN.password };
 
 async function opened(t: Test, name: string, role: LedgerRole = 'router'): Promise<Ledger> {
-  const options = { servers, ...login, name, replicas: 1, timeoutMs: 8000, clock, log, role };
+  // Snapshots after every second commit of a router; a tool, like any, writes some for its memory's sake alone.
+  const limits = role === 'router' ? { snapshotCommits: 2 } : {};
+  const options = { servers, ...login, name, replicas: 1, timeoutMs: 8000, clock, log, role, limits };
   const ledger = await openJetStreamLedger(options);
   t.teardown(() => ledger.close());
   return ledger;
 }
 
 interface Loss {
-  /** What is done to the streams of the ledger `name`. */
-  does: (manager: JetStreamManager, name: string) => Promise<unknown>;
+  does: StreamChange;
   /** The error of a running router. */
   running: RegExp;
-  /** The refusal of a starting router; null when it starts, with the ledger complete. */
+  /** The refusal of a starting router, and of a tool; null when it starts, with the ledger complete. */
   starting: RegExp | null;
+  /** The position of the feed after `ledger accept`; absent where that is refused. */
+  accepted?: number;
+  /** What the refusal tells to do, in place of accepting. */
+  mends?: StreamChange;
 }
 
-async function madeAnew(part: string, name: string, description?: string): Promise<void> {
-  const { config } = await manager.streams.info(`${name}-${part}`);
-  await manager.streams.delete(config.name);
-  await manager.streams.add(description === undefined ? config : { ...config, description });
-}
-
-/** Puts the part back as it was `lost` messages ago, as a backup of that time would have it. */
-async function older(part: string, name: string, lost: number): Promise<void> {
-  const { config, state } = await manager.streams.info(`${name}-${part}`);
-  const kept: StoredMsg[] = [];
-  for (let seq = state.first_seq; seq <= state.last_seq - lost; seq++) {
-    const message = await manager.streams.getMessage(config.name, { seq });
-    if (message) kept.push(message);
-  }
-  await manager.streams.delete(config.name);
-  await manager.streams.add(config);
-  for (const { subject, data } of kept) await nc.request(subject, data, { timeout: 5000 });
-}
+const { deleted, purged, emptied, foreign, older } = streamChanges(manager, nc);
+const deletedAndAccepted =
+  (part: string): StreamChange =>
+  (name) =>
+    deleted(part)(name).then(() => accepted(name));
 
 const LOSSES: Readonly<Record<string, Loss>> = {
   'commits-deleted': {
-    does: (manager, name) => manager.streams.delete(`${name}-commits`),
+    does: deleted('commits'),
     running: /-commits is gone/,
     starting: /lost a part: JetStream stream commits-deleted-commits is missing/,
   },
   'commits-purged': {
-    does: (manager, name) => manager.streams.purge(`${name}-commits`),
+    does: purged('commits'),
     running: /-commits was purged/,
     starting: /-commits was purged/,
   },
   'commits-empty': {
-    does: (_, name) => madeAnew('commits', name),
+    does: emptied('commits'),
     running: /-commits was made anew/,
-    starting: /-commits ends before commit 5/,
+    starting: /-commits ends before commit 9, which it held.*\. Restore the whole/,
   },
   'records-deleted': {
-    does: (manager, name) => manager.streams.delete(`${name}-records`),
+    does: deleted('records'),
     running: /-records is gone/,
     starting: /-records is missing/,
   },
   'records-purged': {
-    does: (manager, name) => manager.streams.purge(`${name}-records`),
+    does: purged('records'),
     running: /-records was purged/,
     starting: /-records was purged/,
   },
-  'cursors-deleted': {
-    does: (manager, name) => manager.streams.delete(`${name}-cursors`),
-    running: /-cursors is gone/,
-    starting: /-cursors is missing/,
-  },
-  'cursors-purged': {
-    does: (manager, name) => manager.streams.purge(`${name}-cursors`),
-    running: /-cursors was purged/,
-    starting: /-cursors was purged/,
-  },
   'records-foreign': {
-    does: (_, name) => madeAnew('records', name, 'Headgate ledger 1 another'),
+    does: foreign('records'),
     running: /-records was made anew/,
-    starting: /-records is of another ledger/,
+    starting: /-records is of another ledger\. Restore the whole/,
   },
   'commits-foreign': {
-    does: (_, name) => madeAnew('commits', name, 'Headgate ledger 1 another'),
+    does: foreign('commits'),
     running: /-commits was made anew/,
-    starting: /-commits is of another ledger/,
-  },
-  'cursors-foreign': {
-    does: (_, name) => madeAnew('cursors', name, 'Headgate ledger 1 another'),
-    running: /-cursors was made anew/,
-    // The first part decides the id, so the others are the foreign ones.
-    starting: /is of another ledger/,
+    starting: /-commits is of another ledger\. Restore the whole/,
   },
   'commits-older': {
-    does: (_, name) => older('commits', name, 2),
+    does: older('commits', 2),
     running: /-commits was made anew/,
-    starting: /-commits ends before commit 5/,
+    starting: /-commits ends before commit \d+.*\. Restore the whole/,
   },
   'records-older': {
-    does: (_, name) => older('records', name, 2),
+    does: older('records', 3),
     running: /-records was made anew/,
-    starting: /-records ends before message \d+, which it held: an older copy/,
+    starting: /-records ends before message \d+, which it held: an older copy.*\. Restore the whole/,
+  },
+  'cursors-deleted': {
+    does: deleted('cursors'),
+    running: /-cursors is gone/,
+    starting: /-cursors is missing.*headgate ledger accept/,
+    accepted: 0,
+  },
+  'cursors-purged': {
+    does: purged('cursors'),
+    running: /-cursors was purged/,
+    starting: /-cursors was purged\. .*headgate ledger accept/,
+    accepted: 0,
   },
   'cursors-older': {
-    does: (_, name) => older('cursors', name, 1),
+    does: older('cursors', 1),
     running: /-cursors was made anew/,
-    // Feeds go on where it says they were, and repeat what they delivered since.
-    starting: null,
+    starting: /-cursors ends before message \d+, .*an older copy.*headgate ledger accept/,
+    accepted: 3,
+  },
+  'cursors-foreign': {
+    does: foreign('cursors'),
+    running: /-cursors was made anew/,
+    starting:
+      /-cursors is of another ledger\. Put the ledger's own back, or delete it .*headgate ledger accept/,
+    mends: deletedAndAccepted('cursors'),
   },
   'state-deleted': {
-    does: (manager, name) => manager.streams.delete(`${name}-state`),
+    does: deleted('state'),
     running: /-state is gone/,
     starting: null,
   },
+  'state-older': {
+    does: older('state', 2),
+    running: /-state was made anew/,
+    // Older snapshots, and the log from there on: the same state.
+    starting: null,
+  },
+  'state-purged': {
+    does: purged('state'),
+    running: /-state was purged/,
+    starting: /-state was purged\. Delete state-purged-state: a router makes it anew/,
+    mends: deleted('state'),
+  },
+  'state-foreign': {
+    does: foreign('state'),
+    running: /-state was made anew/,
+    starting: /-state is of another ledger\. Delete state-foreign-state: a router makes it anew/,
+    mends: deleted('state'),
+  },
+  ...Object.fromEntries(['conflicts', 'dead-letters', 'repeats'].flatMap(evidenceLosses)),
 };
 
-for (const [name, { does, running, starting }] of Object.entries(LOSSES)) {
+/** What no record depends on: missed, and no reason to begin a new ledger. */
+function evidenceLosses(part: string): [string, Loss][] {
+  const told = (text: string, fix: string) => new RegExp(`-${part} ${text}\\. ${fix}`);
+  const accept = '.*headgate ledger accept';
+  const older2 = 'ends before message 2, which it held: an older copy, or made anew';
+  const running = new RegExp(`-${part} was made anew`);
+  const gone = new RegExp(`-${part} is gone`);
+  const own = "Put the ledger's own back, or delete it";
+  const starting = told('is of another ledger', own);
+  return [
+    [
+      `${part}-deleted`,
+      { does: deleted(part), running: gone, starting: told('is missing', accept), accepted: 3 },
+    ],
+    [`${part}-older`, { does: older(part, 1), running, starting: told(older2, accept), accepted: 3 }],
+    [`${part}-foreign`, { does: foreign(part), running, starting, mends: deletedAndAccepted(part) }],
+  ];
+}
+
+async function accepted(name: string): Promise<string[]> {
+  const options = { servers, ...login, name, replicas: 1, timeoutMs: 8000 };
+  return acceptStreams(options, { clock, log: new SparseLog({ clock, log }) });
+}
+
+/** Five records, and two messages in each stream of evidence. */
+async function filled(ledger: Ledger): Promise<void> {
+  for (let seq = 1; seq <= 5; seq += 1) await ledger.commit([entry({ seqs: [seq] })]);
+  for (const seq of [1, 2]) {
+    await ledger.commit([entry({ seqs: [seq], text: 'other' })]);
+    await ledger.commit([entry({ seqs: [seq] })]);
+    await ledger.deadLetter({
+      source: 's',
+      reason: 'cbor',
+      detail: '',
+      bytes: Buffer.of(seq),
+      receivedWallMs: 7,
+    });
+  }
+  await ledger.resetFeedPosition('file', 3);
+}
+
+for (const [name, { does, running, starting, accepted: feedAt, mends }] of Object.entries(LOSSES)) {
   await t.test(name, async (t) => {
     const ledger = await opened(t, name);
-    for (let seq = 1; seq <= 5; seq += 1) await ledger.commit([entry({ seqs: [seq] })]);
-    await ledger.resetFeedPosition('file', 3);
+    await filled(ledger);
     await ledger.ping();
-    await does(manager, name);
+    await does(name);
     await t.rejects(ledger.ping(), { name: 'LedgerLost', message: running });
-    const before = await names(name);
-    await opened(t, name, 'tool').then(
-      (looked) => looked.verify(),
-      () => undefined,
+    const before = await ends(name);
+    const looked = await opened(t, name, 'tool').then(
+      (tool) => tool.verify().then(() => null),
+      (error: Error) => error,
     );
-    t.strictSame(await names(name), before, 'a look makes nothing');
-    if (starting !== null) {
-      await t.rejects(opened(t, name), { exitCode: 78, message: starting });
+    t.strictSame(await ends(name), before, 'a look makes nothing');
+    if (starting === null) return goesOn(t, name, 3);
+    t.match(looked, { exitCode: 78, message: starting });
+    await t.rejects(opened(t, name), { exitCode: 78, message: starting });
+    t.strictSame(await ends(name), before, 'a refused start makes nothing');
+    if (feedAt === undefined) {
+      await t.rejects(accepted(name), { exitCode: 78, message: starting });
+      t.strictSame(await ends(name), before, 'what is refused changes nothing');
+      if (mends === undefined) return;
+      await mends(name);
+      return goesOn(t, name, name === 'cursors-foreign' ? 0 : 3);
+    }
+    t.match(await accepted(name), [new RegExp(`^JetStream stream ${name}-[a-z-]+: .`)]);
+    await goesOn(t, name, feedAt);
+  });
+}
+
+/** Several parts at once: each is named, and `ledger accept` takes all of them or none. */
+const MIXES: Readonly<Record<string, { lost: readonly string[]; told: RegExp; accepted: string[] | null }>> =
+  {
+    'mix-all': {
+      lost: ['cursors', 'state', 'conflicts', 'dead-letters', 'repeats'],
+      told: /lost a part: .*-cursors is missing\. Restore .*-state is missing\. A router makes .*-conflicts is missing\. Restore/,
+      accepted: ['cursors', 'conflicts', 'dead-letters', 'repeats'],
+    },
+    'mix-records': {
+      lost: ['cursors', 'records'],
+      told: /lost a part: .*-cursors is missing\. Restore .*-records is missing\. Restore the whole/,
+      accepted: null,
+    },
+  };
+
+for (const [name, { lost, told, accepted: taken }] of Object.entries(MIXES)) {
+  await t.test(name, async (t) => {
+    const ledger = await opened(t, name);
+    await filled(ledger);
+    await ledger.close();
+    for (const part of lost) await deleted(part)(name);
+    const before = await ends(name);
+    for (const role of ['router', 'tool'] as const)
+      await t.rejects(opened(t, name, role), { exitCode: 78, message: told });
+    if (taken === null) {
+      await t.rejects(accepted(name), { exitCode: 78, message: told });
+      t.strictSame(await ends(name), before, 'none is taken');
       return;
     }
-    const again = await opened(t, name);
-    t.match(await again.verify(), { records: 5, problemCount: 0 });
-    t.match(await again.commit([entry({ seqs: seqs(1, 6) })]), [{ new: 1, duplicate: 5 }]);
-    t.match(await again.loadFeedPosition('file'), { offset: 3 });
+    t.strictSame(await ends(name), before, 'a refused start makes nothing');
+    t.strictSame(
+      (await accepted(name)).map((line) => line.split(':')[0]),
+      taken.map((part) => `JetStream stream ${name}-${part}`),
+    );
+    await goesOn(t, name, 0);
   });
+}
+
+await t.test('numbers that a lost stream of conflicts gave are not taken for new ones', async (t) => {
+  const name = 'renumbered';
+  const ledger = await opened(t, name);
+  await filled(ledger);
+  await ledger.close();
+  await manager.streams.delete(`${name}-conflicts`);
+  await accepted(name);
+  const again = await opened(t, name);
+  await again.commit([entry({ seqs: [5], text: 'other' })]);
+  const { gateway, epoch, stream } = entry({ seqs: [5] }).envelope;
+  const asideOf = async (seq: number): Promise<number> =>
+    (await again.maintenance.where({ gateway, epoch, stream, seq })).aside.length;
+  t.strictSame(await Promise.all([1, 5].map(asideOf)), [0, 1]);
+});
+
+await t.test('`ledger accept` of a person goes on without what can be missed', async (t) => {
+  const name = 'binary';
+  const dir = testDir(t);
+  const ledger = { type: 'jetstream', servers, ...login, name, replicas: 1, timeout: '8s' };
+  const sources = [{ name: 'site', type: 'mqtt', url: 'mqtt://127.0.0.1:1', client_id: 'router' }];
+  const config = join(dir, 'router.yaml');
+  writeFileSync(config, stringify({ data_dir: dir, ledger, sources }));
+  const run = (...args: string[]) => headgate([...args, '--config', config]);
+  const own = await opened(t, name);
+  await filled(own);
+  await own.close();
+  await older('dead-letters', 1)(name);
+  await manager.streams.delete(`${name}-cursors`);
+  const told = /-cursors is missing\. .*-dead-letters ends before message 2.*headgate ledger accept --config/;
+  t.match(await run('ledger', 'verify'), { code: 78, stderr: told });
+  t.match(await run('ledger', 'accept'), {
+    code: 0,
+    stdout: /^JetStream stream binary-cursors: feeds go on .*\nJetStream stream binary-dead-letters: dead/,
+  });
+  t.match(await run('ledger', 'verify'), { code: 0 });
+  t.match(await run('ledger', 'accept'), { code: 1, stderr: /knows of no ledger/ });
+  await manager.streams.purge(`${name}-records`);
+  const whole = /-records was purged\. Restore the whole ledger from one backup/;
+  t.match(await run('ledger', 'accept'), { code: 78, stderr: whole });
+});
+
+async function goesOn(t: Test, name: string, feedAt: number): Promise<void> {
+  const again = await opened(t, name);
+  t.match(await again.verify(), { records: 5, problemCount: 0 });
+  t.match(await again.loadFeedPosition('file'), { offset: feedAt });
+  t.match(await again.commit([entry({ seqs: seqs(1, 6) })]), [{ new: 1, duplicate: 5 }]);
+  await again.deadLetter({ source: 's', reason: 'cbor', detail: '', bytes: Buffer.of(3), receivedWallMs: 7 });
+  t.strictSame(
+    (await again.read(0, 100)).map(({ seq }) => seq),
+    seqs(1, 6),
+  );
+  await again.ping();
+  await again.close();
+  await opened(t, name, 'tool');
+}
+
+/** The streams of a ledger, each with its last sequence. */
+async function ends(name: string): Promise<Record<string, number>> {
+  const found: Record<string, number> = {};
+  for (const stream of await names(name)) found[stream] = (await manager.streams.info(stream)).state.last_seq;
+  return found;
 }
 
 async function names(name: string): Promise<string[]> {

@@ -12,6 +12,7 @@ import type { Connection } from './connection.ts';
 import type { EvidenceStream } from './evidence.ts';
 import type { HeldVersions } from './held.ts';
 import type { Blobs, Packed } from './log/blobs.ts';
+import type { Aside } from './log/commit-format.ts';
 import type { States } from './log/states.ts';
 import type { StreamItem } from './log/stream-fold.ts';
 import type { Names } from './names.ts';
@@ -78,16 +79,29 @@ export class ConflictStore {
     if (await this.#stream.isThere()) await this.#bound.trim();
   }
 
-  /** Null when the server dropped it. */
-  async version(message: number): Promise<RecordVersion | null> {
-    return (await this.#kept(message))?.version ?? null;
+  /**
+   * The version of a record that `aside` names. Null when the server dropped it, or when the stream was lost:
+   * then its numbers are given again, to versions of other records.
+   */
+  async version(
+    { gateway, epoch, stream }: StreamKey,
+    { seq, message }: Aside,
+  ): Promise<RecordVersion | null> {
+    if (!(await this.#stream.isThere())) return null;
+    const kept = await this.#kept(message);
+    const isIts =
+      kept?.gateway === gateway && kept.epoch === epoch && kept.stream === stream && kept.seq === seq;
+    return isIts ? kept.version : null;
   }
 
-  /** No effect when the message is gone already. */
+  /** No effect when the message is gone already, or has another record's version. */
   async remove(message: number): Promise<void> {
+    if (!(await this.#stream.isThere())) return;
     const found = await this.#connection.get(this.#names.conflicts, { seq: message });
     if (found?.subject !== this.#names.conflict) return;
-    const packed = (decodeCbor(found.data) as Row)[9];
+    const [gateway, epoch, stream, , , , , , , packed] = decodeCbor(found.data) as Row;
+    const item = await this.#states.stream({ gateway, epoch, stream });
+    if (item?.aside.some((aside) => aside.message === message)) return;
     await this.#connection.remove(this.#names.conflicts, message);
     if (!(packed instanceof Uint8Array)) await this.#blobs.remove(this.#names.conflicts, packed);
   }
@@ -114,7 +128,7 @@ export class ConflictStore {
   async #standing(item: StreamItem, seq: number): Promise<RecordVersion | null> {
     if (item.state.withdrawn.quarantine.has(seq)) {
       const stood = item.aside.find((aside) => aside.seq === seq && aside.stood);
-      return stood ? this.version(stood.message) : null;
+      return stood ? this.version(item, stood) : null;
     }
     const [held] = await this.#held.of([{ key: item, seq }]);
     if (!held) return null;

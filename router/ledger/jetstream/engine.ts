@@ -11,6 +11,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
 import { refusedFor } from '../../../shared/start-refused.ts';
+import { within } from '../../../shared/within.ts';
 import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
@@ -33,7 +34,6 @@ import type {
 } from '../types.ts';
 import { REPETITIONS_MAX } from '../whereabouts.ts';
 import type { JetStreamOptions } from './access.ts';
-import { AccountBound } from './account-bound.ts';
 import { ArrivalStore } from './arrivals.ts';
 import { type Plan, Planner, type Stored } from './commit.ts';
 import { compareAll } from './compare.ts';
@@ -42,7 +42,8 @@ import { Connection } from './connection.ts';
 import { DeadLetterStore } from './dead-letters.ts';
 import { DeviceEraser } from './erasure.ts';
 import { ErasureStore } from './erasure-log.ts';
-import { type EvidenceLimits, EvidenceStream, ROOM } from './evidence.ts';
+import type { EvidenceLimits } from './evidence.ts';
+import { boundedStream, evidenceOf } from './evidence-streams.ts';
 import { FeedStore } from './feeds.ts';
 import { HeldVersions } from './held.ts';
 import { Listing } from './listing.ts';
@@ -81,6 +82,8 @@ export interface JetStreamLedgerLimits extends StateLimits {
 
 const MIB = 1024 * 1024;
 const DAY_MS = 86_400_000;
+/** Longest wait of a closing ledger for its last note. */
+const CLOSE_MS_MAX = 2000;
 const LIMITS: JetStreamLedgerLimits = {
   itemsCached: 65_536,
   snapshotCommits: 1000,
@@ -109,6 +112,21 @@ export async function openJetStreamLedger(options: JetStreamLedgerOptions): Prom
   } catch (error) {
     await connection.close();
     throw refusedFor(`no ledger ${options.name} in JetStream`, error);
+  }
+}
+
+/** `headgate ledger accept`: a line for each part that is taken as it is. */
+export async function acceptStreams(
+  options: JetStreamOptions,
+  { clock, log }: { clock: Clock; log: SparseLog },
+): Promise<string[]> {
+  const connection = await Connection.open(options, clock, log);
+  try {
+    return await new LedgerParts(connection, new Names(options.name), clock).accept(options.replicas);
+  } catch (error) {
+    throw refusedFor(`no ledger ${options.name} in JetStream`, error);
+  } finally {
+    await connection.close();
   }
 }
 
@@ -159,7 +177,7 @@ class JetStreamLedger implements Ledger {
     this.#arrivals = arrivals;
     this.#commits = new CommitLog({ connection, blobs, names }, (commit, at) => states.note(commit, at));
     const stored = { connection, blobs, names };
-    const evidence = { connection, names, replicas, limits, log, onDropped };
+    const evidence = { connection, names, replicas, limits, log, onDropped, ledgerId: () => parts.id };
     const conflicts = evidenceOf(evidence, 'conflicts');
     this.#conflicts = new ConflictStore({ ...stored, states, held, ...conflicts });
     const letters = evidenceOf(evidence, 'deadLetters');
@@ -310,6 +328,10 @@ class JetStreamLedger implements Ledger {
   async #close(): Promise<void> {
     await this.#committing;
     await this.#states.idle();
+    const last = this.#parts.close(this.#commits.head);
+    await within(this.#clock, CLOSE_MS_MAX, last, () => undefined).catch((error: unknown) => {
+      this.#log.warn('ledger.not_noted', { error: errorText(error) });
+    });
     await this.#connection.close();
   }
 
@@ -360,41 +382,4 @@ class JetStreamLedger implements Ledger {
       this.#log.warn('ledger.repeats_lost', { error: errorText(error) });
     }
   }
-}
-
-interface EvidenceParts {
-  connection: Connection;
-  names: Names;
-  replicas: number;
-  limits: JetStreamLedgerLimits;
-  log: SparseLog;
-  onDropped: OnDropped | undefined;
-}
-
-function boundedStream(
-  { connection, names, replicas }: EvidenceParts,
-  kind: 'conflicts' | 'deadLetters' | 'repeats',
-  limits: EvidenceLimits,
-): EvidenceStream {
-  const stream = { name: names[kind], subjects: names.subjects[kind] };
-  return new EvidenceStream(connection, stream, replicas, limits);
-}
-
-/** A stream of evidence whose bounds are kept by account. */
-function evidenceOf(parts: EvidenceParts, kind: 'conflicts' | 'deadLetters') {
-  const { connection, names, log, onDropped } = parts;
-  const limits = parts.limits[kind];
-  const room = {
-    messagesMax: limits.messagesMax + ROOM.messagesMax,
-    bytesMax: limits.bytesMax + ROOM.bytesMax,
-  };
-  const [table, subject] =
-    kind === 'conflicts'
-      ? (['conflict', names.conflict] as const)
-      : (['dead_letter', names.deadLetter] as const);
-  const bound = new AccountBound({
-    ...{ connection, table, subject, limits, log, onDropped },
-    stream: names[kind],
-  });
-  return { stream: boundedStream(parts, kind, room), bound };
 }

@@ -106,7 +106,7 @@ export class DeviceEraser {
     const versions = await Promise.all(
       (item?.aside ?? []).map(async (aside) => ({
         ...aside,
-        version: await this.#parts.conflicts.version(aside.message),
+        version: await this.#parts.conflicts.version(key, aside),
       })),
     );
     const meant = versions.filter(({ version }) => version?.device === device);

@@ -32,8 +32,10 @@ type NamedConfig = Partial<StreamConfig> & { name: string };
 export class EvidenceStream {
   readonly #connection: Connection;
   readonly #config: NamedConfig;
+  readonly #ledgerId: () => string | null;
   readonly #bounds: { max_msgs: number; max_bytes: number };
   #made: boolean = false;
+  #making: Promise<void> | null = null;
   #there: boolean = false;
 
   constructor(
@@ -41,7 +43,9 @@ export class EvidenceStream {
     stream: { name: string; subjects: string[] },
     replicas: number,
     limits: EvidenceLimits,
+    ledgerId: () => string | null,
   ) {
+    this.#ledgerId = ledgerId;
     const { messagesMax, bytesMax } = limits;
     this.#connection = connection;
     this.#bounds = { max_msgs: messagesMax, max_bytes: bytesMax };
@@ -52,9 +56,19 @@ export class EvidenceStream {
     return this.#config.name;
   }
 
+  /** Concurrent callers go on in the order of their calls. */
   async make(): Promise<void> {
     if (this.#made) return;
-    await this.#connection.ensureStream(this.#config);
+    this.#making ??= this.#make().finally(() => {
+      this.#making = null;
+    });
+    await this.#making;
+  }
+
+  async #make(): Promise<void> {
+    const id = this.#ledgerId();
+    const description = id === null ? DESCRIPTION : `${DESCRIPTION} ${id}`;
+    await this.#connection.ensureStream({ ...this.#config, description });
     // The stream may have been created with another configuration.
     await this.#connection.bound(this.#config.name, this.#bounds);
     this.#made = true;

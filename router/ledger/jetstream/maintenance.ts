@@ -95,9 +95,7 @@ export class JetStreamMaintenance implements LedgerMaintenance {
       held.places(ids),
       held.of(ids),
       repeats.of(id),
-      Promise.all(
-        item.aside.filter(({ seq }) => seq === id.seq).map(({ message }) => conflicts.version(message)),
-      ),
+      Promise.all(item.aside.filter(({ seq }) => seq === id.seq).map((one) => conflicts.version(item, one))),
     ]);
     const first = version ? { source: version.source, receivedWallMs: version.receivedWallMs } : null;
     const start = version ? (place?.offset ?? null) : null;

@@ -1,8 +1,9 @@
 /**
  * The JetStream streams of a ledger, and the check that they belong together. Each carries the ledger's id in
  * its description. Each except the log also holds a permanent message with the id, which distinguishes a
- * purged stream from an empty one. The log begins with commit 1, and a message in `cursors` notes how far the
- * log and the records had come, so that one that was recreated or restored from an older copy is detected.
+ * purged stream from an empty one. The log begins with commit 1. These messages in `cursors` and `records` also
+ * note how far all streams had come, so that one that was recreated or restored from an older copy is detected
+ * (notes.ts, faults.ts).
  *
  * A part that is missing, purged, older than its last read, or of another ledger is never recreated: its
  * content exists nowhere else. The exception is `state`, which can be rebuilt from the log.
@@ -17,16 +18,28 @@ import type { LedgerRole } from '../role.ts';
 import { LedgerLost } from '../types.ts';
 import type { Connection, StreamState } from './connection.ts';
 import { DESCRIPTION, streamDefaults } from './evidence.ts';
+import {
+  acceptedLine,
+  EVIDENCE,
+  type Fault,
+  type Found,
+  faultsIn,
+  idOf,
+  isAcceptable,
+  isNone,
+  isRebuilt,
+  isWhole,
+  MARKED,
+  PARTS,
+  type Part,
+  problemOf,
+  refusal,
+  type Whole,
+} from './faults.ts';
 import type { Head } from './log/log.ts';
 import type { Names } from './names.ts';
+import { decodeNote, encodeNote, type Note } from './notes.ts';
 
-type Part = 'cursors' | 'records' | 'state' | 'commits';
-type Found = Record<Part, StreamState | null>;
-type Whole = Record<Part, StreamState>;
-
-/** The first message of the first one decides the id. */
-const PARTS: readonly Part[] = ['cursors', 'records', 'state', 'commits'];
-const MARKED: readonly Part[] = ['cursors', 'records', 'state'];
 /** A commit or a read checks the parts when the last check is older. */
 const CHECK_EACH_MS = 5000;
 const CHECK_MS_MAX = 5000;
@@ -40,9 +53,11 @@ export class LedgerParts {
   readonly #connection: Connection;
   readonly #names: Names;
   readonly #clock: Clock;
-  #opened: Whole | null = null;
+  /** As of the last check, or of the opening. */
+  #seen: Whole | null = null;
   #checkedMs = Number.NEGATIVE_INFINITY;
   #notedMs = Number.NEGATIVE_INFINITY;
+  #role: LedgerRole = 'router';
 
   readonly #memory: LedgerMemory | undefined;
 
@@ -56,20 +71,20 @@ export class LedgerParts {
 
   /** Whether there is none of the parts: no ledger yet. */
   async areAbsent(): Promise<boolean> {
-    const found = await this.#found();
-    return PARTS.every((part) => found[part] === null);
+    return isNone(await this.#found());
   }
 
   /** Throws StartRefused when the parts are no complete ledger; a router creates a missing ledger. */
   async open(role: LedgerRole, replicas: number): Promise<void> {
+    this.#role = role;
     let found = await this.#found();
     if (!isWhole(found)) {
-      if (role === 'tool') throw missing(this.#names, found);
-      if (PARTS.every((part) => found[part] === null)) this.#memory?.expect(null);
+      if (role === 'tool') throw await this.#refusalOf(found);
+      if (isNone(found)) this.#memory?.expect(null);
       await this.#make(found, replicas);
       found = await this.#agreed();
     }
-    if (!isWhole(found)) throw missing(this.#names, found);
+    if (!isWhole(found)) throw await this.#refusalOf(found);
     const id = idOf(found);
     if (id === null && role === 'router') {
       await this.#mark(found, idFrom(found.cursors));
@@ -77,12 +92,36 @@ export class LedgerParts {
     } else if (id !== null && role === 'router' && found.commits.lastSeq === 0) {
       await this.#markMessages(id);
     }
-    if (!isWhole(found)) throw missing(this.#names, found);
+    if (!isWhole(found)) throw await this.#refusalOf(found);
+    const faults = await this.#faults(found);
+    if (faults.length > 0) throw refusal(this.#names, faults);
     const known = idOf(found);
-    const problem = known === null ? null : await this.#problemOf(found);
-    if (problem !== null) throw new StartRefused(`ledger ${this.#names.ledger}: ${problem}`, EXIT.config);
     if (known !== null) this.#memory?.expect({ id: known, position: found.commits.lastSeq });
-    this.#opened = found;
+    this.#seen = found;
+  }
+
+  /** The ledger's id; null before it was opened, and for a ledger of an earlier version. */
+  get id(): string | null {
+    return this.#seen?.cursors.id ?? null;
+  }
+
+  /**
+   * Takes `cursors` and the streams of evidence as they are, where they are missing, purged or older; a line
+   * for each. Throws StartRefused for any other fault, and changes nothing then.
+   */
+  async accept(replicas: number): Promise<string[]> {
+    const found = await this.#found();
+    if (isNone(found)) return [];
+    const faults = (await this.#faults(found)).filter((fault) => !isRebuilt(fault));
+    const id = idOf(found);
+    if (faults.length === 0) return [];
+    if (id === null || !faults.every(isAcceptable)) throw refusal(this.#names, faults);
+    if (found.cursors === null) {
+      await this.#connection.ensureStream(this.#config('cursors', id, replicas));
+      await this.#connection.publish(this.#names.firstId, Buffer.from(id));
+    }
+    await this.#write(id, found.commits?.lastSeq ?? 0);
+    return faults.map((fault) => acceptedLine(this.#names, fault));
   }
 
   /** Throws LedgerLost when the parts are not those that were opened; checks at most every few seconds. */
@@ -91,73 +130,91 @@ export class LedgerParts {
   }
 
   async check(head: Head): Promise<void> {
-    const problem = await this.#changed(head);
+    const { found, problem } = await this.#look(head);
     if (problem !== null) throw new LedgerLost(`ledger ${this.#names.ledger}: ${problem}`);
+    if (isWhole(found)) this.#seen = found;
     this.#checkedMs = this.#clock.monoMs();
-    const { id = null } = this.#opened?.cursors ?? {};
-    if (id === null || head.seq === 0 || this.#checkedMs - this.#notedMs < NOTE_EACH_MS) return;
-    this.#notedMs = this.#checkedMs;
-    const { lastSeq } = (await this.#found()).records ?? { lastSeq: 0 };
-    const note = `${id} ${head.seq} ${lastSeq}`;
-    await this.#connection.publish(this.#names.mark('cursors'), Buffer.from(note));
+    if (this.#checkedMs - this.#notedMs >= NOTE_EACH_MS) await this.#note(head);
+  }
+
+  /** The last check and note of a router that stops. */
+  async close(head: Head): Promise<void> {
+    if (this.#role === 'tool' || (await this.#look(head)).problem !== null) return;
+    await this.#note(head);
+  }
+
+  async #note(head: Head): Promise<void> {
+    const { id } = this;
+    if (id === null || head.seq === 0 || this.#role === 'tool') return;
+    this.#notedMs = this.#clock.monoMs();
+    await this.#write(id, head.seq);
     this.#memory?.note({ id, position: head.seq });
   }
 
-  async #changed(head: Head): Promise<string | null> {
-    const opened = this.#opened;
-    if (opened === null) return 'it is not open';
+  /** Each note vouches for streams that have come so far before it is written. */
+  async #write(id: string, commits: number): Promise<void> {
     const found = await this.#found();
-    for (const part of PARTS) {
-      const name = this.#names[part];
-      const now = found[part];
-      if (now === null) return `JetStream stream ${name} is gone`;
-      if (now.created !== opened[part].created) return `JetStream stream ${name} was made anew`;
-      if (now.lastSeq < opened[part].lastSeq) return `JetStream stream ${name} is an older copy`;
-    }
-    const { commits } = found;
-    if (!isWhole(found) || commits === null) return 'it is not whole';
-    if (commits.lastSeq < head.seq) return `${this.#names.commits} ends before the last commit`;
-    return idOf(found) === null ? null : this.#problemOf(found);
+    const ends = { commits, records: found.records?.lastSeq ?? 0 };
+    const evidence = Object.fromEntries(EVIDENCE.map((part) => [part, found[part]?.lastSeq ?? 0]));
+    const { records } = this.#names;
+    const mark = this.#names.mark('records');
+    const note = encodeNote(id, { ...ends, ...evidence });
+    const cursors = await this.#connection.publish(this.#names.mark('cursors'), note);
+    const last = await this.#connection.getLatest(records, mark);
+    await this.#connection.publish(mark, encodeNote(id, { ...ends, ...evidence, cursors }));
+    // The log of records keeps every message of a subject.
+    if (last !== null) await this.#connection.remove(records, last.seq);
   }
 
-  /** The problem of a complete set of parts; null when there is none. */
-  async #problemOf(found: Whole): Promise<string | null> {
-    const id = idOf(found);
-    for (const part of PARTS) {
-      const own = found[part].id;
-      if (own !== id) return `JetStream stream ${this.#names[part]} is of another ledger`;
+  async #look(head: Head): Promise<{ found: Found; problem: string | null }> {
+    // Before the look: a later check may end before this one.
+    const seen = this.#seen;
+    const found = await this.#found();
+    return { found, problem: await this.#changed(seen, found, head) };
+  }
+
+  async #changed(seen: Whole | null, found: Found, head: Head): Promise<string | null> {
+    if (seen === null) return 'it is not open';
+    for (const part of [...PARTS, ...EVIDENCE]) {
+      const [before, now, name] = [seen[part], found[part], this.#names[part]];
+      if (before === null) continue;
+      if (now === null) return `JetStream stream ${name} is gone`;
+      if (now.created !== before.created) return `JetStream stream ${name} was made anew`;
+      if (now.lastSeq < before.lastSeq) return `JetStream stream ${name} is an older copy`;
     }
-    const { commits, records } = found;
-    if (commits.lastSeq > 0 && (commits.messages === 0 || commits.firstSeq > 1)) {
-      return `JetStream stream ${this.#names.commits} was purged: its first commits are gone`;
-    }
+    if ((found.commits?.lastSeq ?? 0) < head.seq) return `${this.#names.commits} ends before the last commit`;
+    const [fault] = await this.#faults(found);
+    return fault === undefined ? null : problemOf(this.#names, fault);
+  }
+
+  async #faults(found: Found): Promise<Fault[]> {
+    const notes = new Map<Part, Note | null>();
     for (const part of MARKED) {
+      if (found[part] === null || idOf(found) === null) continue;
       const message = await this.#connection.getLatest(this.#names[part], this.#names.mark(part));
-      if (message === null && commits.lastSeq === 0) continue;
-      if (message === null) return `JetStream stream ${this.#names[part]} was purged`;
-      const [of, seq = '0', recordsSeq = '0'] = Buffer.from(message.data).toString().split(' ');
-      if (of !== id) return `JetStream stream ${this.#names[part]} holds the content of another ledger`;
-      if (commits.lastSeq < Number(seq)) {
-        return `JetStream stream ${this.#names.commits} ends before commit ${seq}, which it held: an older copy, or made anew`;
-      }
-      if (records.lastSeq < Number(recordsSeq)) {
-        return `JetStream stream ${this.#names.records} ends before message ${recordsSeq}, which it held: an older copy, or made anew`;
-      }
+      notes.set(part, message === null ? null : decodeNote(message.data));
     }
-    return null;
+    // Another replica may have noted since `found`: a stream is looked at after the note that vouches for it.
+    return faultsIn(found, notes).length === 0 ? [] : faultsIn(await this.#found(), notes);
+  }
+
+  async #refusalOf(found: Found): Promise<StartRefused> {
+    if (!isNone(found)) return refusal(this.#names, await this.#faults(found));
+    return new StartRefused(`there is no ledger ${this.#names.ledger} in JetStream`, EXIT.failed);
   }
 
   async #found(): Promise<Found> {
     const states = await Promise.all(
-      PARTS.map((part) => this.#connection.streamState(this.#names[part], CHECK_MS_MAX)),
+      [...PARTS, ...EVIDENCE].map((part) => this.#connection.streamState(this.#names[part], CHECK_MS_MAX)),
     );
-    const [cursors = null, records = null, state = null, commits = null] = states;
-    for (const part of [cursors, records, state, commits]) {
+    const [cursors = null, records = null, state = null, commits = null, ...evidence] = states;
+    const [conflicts = null, deadLetters = null, repeats = null] = evidence;
+    for (const part of states) {
       if (part && !part.description.startsWith(DESCRIPTION)) {
         throw new StartRefused(`JetStream stream ${part.name} is not a ledger's`, EXIT.config);
       }
     }
-    return { cursors, records, state, commits };
+    return { cursors, records, state, commits, conflicts, deadLetters, repeats };
   }
 
   /**
@@ -183,17 +240,9 @@ export class LedgerParts {
       // The parts are not looked at in one instant: another replica may have made them meanwhile.
       const later = await this.#agreed();
       if (isWhole(later)) return;
-      throw missing(this.#names, later);
+      throw await this.#refusalOf(later);
     }
-    const { subjects } = this.#names;
-    const config = (part: Part, id: string): Partial<StreamConfig> & { name: string } => ({
-      ...streamDefaults(replicas),
-      description: `${DESCRIPTION} ${id}`,
-      name: this.#names[part],
-      subjects: [...subjects[part]],
-      // Only the leader answers for the state: a snapshot must not be older than the checkpoint.
-      ...(part === 'records' || part === 'commits' ? { allow_direct: true } : { max_msgs_per_subject: 1 }),
-    });
+    const config = (part: Part, id: string) => this.#config(part, id, replicas);
     const first = await this.#connection.ensureStream(config('cursors', cursors?.id ?? nuid.next()));
     const id = await this.#decideId(first);
     const rest = PARTS.filter((part) => part !== 'cursors');
@@ -203,6 +252,17 @@ export class LedgerParts {
     }
     if (isStateAlone && wasWhole) await this.#markMessage('state', id);
     else await this.#markMessages(id);
+  }
+
+  #config(part: Part, id: string, replicas: number): Partial<StreamConfig> & { name: string } {
+    return {
+      ...streamDefaults(replicas),
+      description: `${DESCRIPTION} ${id}`,
+      name: this.#names[part],
+      subjects: [...this.#names.subjects[part]],
+      // Only the leader answers for the state: a snapshot must not be older than the checkpoint.
+      ...(part === 'records' || part === 'commits' ? { allow_direct: true } : { max_msgs_per_subject: 1 }),
+    };
   }
 
   /**
@@ -246,27 +306,6 @@ function idFrom({ created }: StreamState): string {
   return created.replaceAll(/[^0-9]/g, '');
 }
 
-/** The id of the first part; null where no part has one: a ledger of an earlier version. */
-function idOf(found: Whole): string | null {
-  return PARTS.some((part) => found[part].id !== null) ? (found.cursors.id ?? '') : null;
-}
-
 function isOne(found: Found): boolean {
   return isWhole(found) && PARTS.every((part) => found[part].id === found.cursors.id);
-}
-
-function isWhole(found: Found): found is Whole {
-  return PARTS.every((part) => found[part] !== null);
-}
-
-function missing(names: Names, found: Found): StartRefused {
-  const gone = PARTS.filter((part) => found[part] === null);
-  if (gone.length === PARTS.length) {
-    return new StartRefused(`there is no ledger ${names.ledger} in JetStream`, EXIT.failed);
-  }
-  const list = gone.map((part) => names[part]).join(', ');
-  return new StartRefused(
-    `ledger ${names.ledger} lost a part: JetStream stream ${list} is missing. Restore it from a backup, or remove the others and begin a new ledger`,
-    EXIT.config,
-  );
 }

@@ -2,12 +2,14 @@
  * Loads the stored versions of repeated records for the rule (rules/repeated.ts), which decides about them.
  * Changes nothing.
  */
+import type { StreamKey } from '../../../shared/record.ts';
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
 import { RepeatedRecords, type Settled } from '../rules/repeated.ts';
 import { type Absorption, EMPTY_STREAM } from '../rules/rules.ts';
 import type { LedgerEntry, RecordVersion } from '../types.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { HeldVersions } from './held.ts';
+import type { Aside } from './log/commit-format.ts';
 import type { StreamItem } from './log/stream-fold.ts';
 
 export interface Absorbing {
@@ -57,19 +59,19 @@ export class RepeatedVersions {
 
   /** The versions kept aside under each id with any. */
   async #asideOf(
-    ids: readonly { subject: string; seq: number }[],
+    ids: readonly { key: StreamKey; subject: string; seq: number }[],
     items: ReadonlyMap<string, StreamItem | null>,
   ): Promise<Map<string, RecordVersion[]>> {
-    const wanted = new Map<number, string>();
-    for (const { subject, seq } of ids) {
+    const wanted = new Map<number, { key: StreamKey; aside: Aside; id: string }>();
+    for (const { key, subject, seq } of ids) {
       for (const aside of items.get(subject)?.aside ?? []) {
-        if (aside.seq === seq) wanted.set(aside.message, idText(subject, seq));
+        if (aside.seq === seq) wanted.set(aside.message, { key, aside, id: idText(subject, seq) });
       }
     }
     const found = new Map<string, RecordVersion[]>();
     await Promise.all(
-      Array.from(wanted, async ([message, id]) => {
-        const version = await this.#conflicts.version(message);
+      Array.from(wanted.values(), async ({ key, aside, id }) => {
+        const version = await this.#conflicts.version(key, aside);
         if (version) found.set(id, [...(found.get(id) ?? []), version]);
       }),
     );
