@@ -136,6 +136,7 @@ function createBuffer({ config, clock, entropy, log }: Site): BufferParts {
   const bootClock = new BootClock({ bootId, clock, log: log('clock'), isSynchronised });
   const store = new Store({
     ...bufferFile(config),
+    gateway: config.gateway,
     bootId,
     clock,
     entropy,
@@ -161,7 +162,7 @@ interface RoutingParts {
 /** Routing, its costs and holds, and the history of its decisions. */
 function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): RoutingParts {
   const { config, enabled, clock, log } = site;
-  const { policy, data_dir: folder } = config;
+  const { gateway, policy, data_dir: folder } = config;
   const factsOf = (provider: ProviderEntry) => providerFacts(provider, tariffNamed(config, provider.name));
   const facts = enabled.map(factsOf);
   const stranded = strandedStreams(policy, config.providers.map(factsOf));
@@ -170,6 +171,7 @@ function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): R
   const routing = new LiveRouting({ policy, providers: facts, clock, log: log('routing') });
   const routingFile = new RoutingFile({
     file: join(folder, 'routing.json'),
+    gateway,
     bootId,
     routing,
     clock,
@@ -178,6 +180,7 @@ function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): R
   const history = followingHistory({ ...site, bootClock, store, routing, facts, log: log('history') });
   const meter = new Meter({
     file: join(folder, 'usage.json'),
+    gateway,
     providers: meteredProviders(config, enabled),
     cost: policy.cost,
     isSynchronised: () => bootClock.isSynchronised,
@@ -186,7 +189,7 @@ function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): R
     log: log('cost'),
   });
   const holds = new Holds({
-    file: holdFile(join(folder, 'holds.json')),
+    file: holdFile(join(folder, 'holds.json'), gateway),
     now: () => bootClock.moment(),
     dispatch: (event) => routing.dispatch(event),
     clock,

@@ -61,7 +61,7 @@ function oneTurn(key: Uint8Array | null): Turn {
   try {
     const file = join(folder, 'buffer.db');
     const clock = { bootId: 'boot', offsetMs: 0, quality: 'unsynchronised' } as const;
-    const database = new BufferDatabase(file, '0badcafe', clock, undefined, key);
+    const database = new BufferDatabase(file, '0badcafe', clock, undefined, { key });
     const startedMs = performance.now();
     const startedCpu = process.cpuUsage();
     for (let commit = 0; commit < COMMITS; commit += 1) database.commit(columns(), []);

@@ -39,6 +39,8 @@ export interface MeteredProvider {
 
 export interface MeterOptions {
   file: string;
+  /** Default: the file may be any gateway's. */
+  gateway?: string;
   providers: ReadonlyMap<string, MeteredProvider>;
   cost: Policy['cost'];
   /** Whether the wall clock is trusted (I7). */
@@ -76,8 +78,8 @@ export class Meter implements Service {
 
   /** Restores the count; the holds are in force when it resolves. */
   async start(): Promise<void> {
-    const { file, clock, log } = this.#options;
-    const read = await readUsageFile(file);
+    const { file, gateway = null, clock, log } = this.#options;
+    const read = await readUsageFile(file, gateway);
     if (read.state === 'ok') this.#usage = new Usage(read.snapshot, clock.monoMs());
     if (read.state === 'damaged') {
       log.error({ event: 'cost.usage_file_damaged', problem: read.problem, effect: 'counting from zero' });
@@ -212,7 +214,8 @@ export class Meter implements Service {
     this.#changed = false;
     this.#writtenMs = this.#options.clock.monoMs();
     try {
-      await writeUsageFile(this.#options.file, this.#usage.snapshot());
+      const { file, gateway = null } = this.#options;
+      await writeUsageFile(file, this.#usage.snapshot(), gateway);
       this.#writeFails = false;
     } catch (error) {
       this.#changed = true;

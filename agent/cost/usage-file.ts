@@ -36,14 +36,18 @@ export type UsageFileRead =
   | { state: 'damaged'; problem: string };
 
 /** Never rejects. */
-export async function readUsageFile(file: string): Promise<UsageFileRead> {
-  const read = await readStateFile(file, fileSchema);
+export async function readUsageFile(file: string, gateway: string | null = null): Promise<UsageFileRead> {
+  const read = await readStateFile(file, fileSchema, gateway);
   if (read.state !== 'ok') return read;
   const { version: _, ...snapshot } = read.value;
   return { state: 'ok', snapshot };
 }
 
 /** Rejects when the disk refuses the write; the old file then remains. */
-export function writeUsageFile(file: string, snapshot: UsageSnapshot): Promise<void> {
-  return writeStateFile(file, { version: 1, ...snapshot });
+export function writeUsageFile(
+  file: string,
+  snapshot: UsageSnapshot,
+  gateway: string | null = null,
+): Promise<void> {
+  return writeStateFile(file, { version: 1, ...snapshot }, gateway);
 }

@@ -51,9 +51,9 @@ export interface HoldFile {
   write(holds: readonly ManualHold[]): Promise<void>;
 }
 
-export function holdFile(path: string): HoldFile {
+export function holdFile(path: string, gateway: string | null = null): HoldFile {
   return {
-    read: () => readStateFile(path, fileSchema),
-    write: (holds) => writeStateFile(path, { version: 1, holds }),
+    read: () => readStateFile(path, fileSchema, gateway),
+    write: (holds) => writeStateFile(path, { version: 1, holds }, gateway),
   };
 }

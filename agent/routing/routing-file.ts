@@ -62,6 +62,7 @@ const fileSchema = z.strictObject({
 
 export class RoutingFile implements Service {
   readonly #file: string;
+  readonly #gateway: string | null;
   readonly #bootId: string;
   readonly #routing: LiveRouting;
   readonly #clock: Clock;
@@ -74,12 +75,15 @@ export class RoutingFile implements Service {
 
   constructor(options: {
     file: string;
+    /** Default: null, the file may be any gateway's. */
+    gateway?: string;
     bootId: string;
     routing: LiveRouting;
     clock: Clock;
     log: Logger;
   }) {
     this.#file = options.file;
+    this.#gateway = options.gateway ?? null;
     this.#bootId = options.bootId;
     this.#routing = options.routing;
     this.#clock = options.clock;
@@ -88,7 +92,7 @@ export class RoutingFile implements Service {
 
   /** Resolves when the memory is restored: before the first envelope. Never rejects. */
   async start(): Promise<void> {
-    const read = await readStateFile(this.#file, fileSchema);
+    const read = await readStateFile(this.#file, fileSchema, this.#gateway);
     if (read.state === 'ok') this.#restore(read.value);
     if (read.state === 'damaged') this.#fresh(read.problem);
     this.#written = this.#routing.changes;
@@ -130,7 +134,8 @@ export class RoutingFile implements Service {
     this.#written = this.#routing.changes;
     this.#writtenMs = savedMs;
     try {
-      await writeStateFile(this.#file, { version: 1, bootId: this.#bootId, savedMs, memory });
+      const content = { version: 1, bootId: this.#bootId, savedMs, memory };
+      await writeStateFile(this.#file, content, this.#gateway);
       this.#writeFails = false;
     } catch (error) {
       if (!this.#writeFails) {

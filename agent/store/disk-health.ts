@@ -49,13 +49,14 @@ export class DiskHealth {
     return { reserveBytes: this.#reserveBytes, device: this.#device, isDiskFull };
   }
 
-  opened({ device, hasRoom, damage, epoch, rows, bytes, olderEpochs }: Opened): void {
+  opened({ device, hasRoom, damage, formerGateway, epoch, rows, bytes, olderEpochs }: Opened): void {
     this.#device ??= device;
     if (damage) {
       this.#damage.files += 1;
       this.#damage.lostRecords += damage.lostRecords;
       this.#log.error({ event: 'store.damaged', ...damage, epoch });
     }
+    if (formerGateway !== null) this.#log.warn({ event: 'store.taken_over', formerGateway });
     this.#log.info({ event: 'store.opened', epoch, rows, bytes, olderEpochs: olderEpochs.length });
     this.inspected(hasRoom);
   }

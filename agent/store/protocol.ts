@@ -56,6 +56,8 @@ export interface OpenArgument {
   limits: StoreLimits;
   /** Null: the file is in clear. */
   key: FileKey | null;
+  /** Whose records the file may hold; null: any. */
+  gateway: string | null;
   reserveBytes: number;
   /** Device of the folder when this process first opened the file; null before. */
   device: number | null;
@@ -84,6 +86,8 @@ export interface Opened {
   room: Room;
   sessions: SessionItem[];
   damage: Damage | null;
+  /** The gateway whose empty file this was until now. */
+  formerGateway: string | null;
   /** Device of the folder. */
   device: number;
   hasRoom: boolean;

@@ -6,18 +6,23 @@ import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { errorText } from '../../shared/error-text.ts';
+import { EXIT } from '../../shared/exit-codes.ts';
 import type { FileKey } from '../../shared/sqlite/open.ts';
+import { StartRefused } from '../../shared/start-refused.ts';
 import type { DiskHealth } from './disk-health.ts';
 import type { StoreLimits } from './limits.ts';
 import type { Calls, OpenArgument, Opened } from './protocol.ts';
 import { openThread, type StoreThread } from './thread/thread.ts';
-import { StoreError } from './types.ts';
+import { StoreError, type StoreErrorCode } from './types.ts';
 
+/** No restart helps. */
+const LASTING: ReadonlySet<StoreErrorCode> = new Set(['encrypted', 'newer-schema', 'foreign']);
 const REOPEN_PAUSE = { firstMs: 1000, lastMs: 30_000 };
 
 export interface StoreFileParts {
   file: string;
   key?: FileKey | null;
+  gateway?: string | null;
   clock: Clock;
   entropy: Entropy;
   limits: StoreLimits;
@@ -59,7 +64,8 @@ export class StoreFile {
 
   /**
    * Opens or creates the file. False when the disk refuses; it is then retried until {@link endReopening}.
-   * Rejects with a StoreError when another process has the file, or a newer version wrote it.
+   * Rejects with a StoreError when another process has the file, and with StartRefused where only another
+   * configuration or version helps: a wrong key, a file of a newer version or of another gateway.
    */
   async open(): Promise<boolean> {
     const { disk } = this.#parts;
@@ -72,7 +78,7 @@ export class StoreFile {
       });
       return true;
     } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'failed') throw error;
+      if (!(error instanceof StoreError) || error.code !== 'failed') throw refusalOf(error);
       disk.failed(error);
       this.#reopening = this.#reopen(null);
       return false;
@@ -144,7 +150,7 @@ export class StoreFile {
   }
 
   async #open(): Promise<void> {
-    const { file, key = null, entropy, limits, disk, epochClock, onOpened } = this.#parts;
+    const { file, key = null, gateway = null, entropy, limits, disk, epochClock, onOpened } = this.#parts;
     const suffix = Buffer.from(entropy.bytes(4)).toString('hex');
     const { thread, opened } = await openThread({
       file,
@@ -152,10 +158,16 @@ export class StoreFile {
       clock: epochClock(),
       limits,
       key,
+      gateway,
       ...disk.forOpening(),
     });
     this.#thread = thread;
     onOpened(opened);
     disk.opened(opened);
   }
+}
+
+function refusalOf(error: unknown): unknown {
+  const isLasting = error instanceof StoreError && LASTING.has(error.code);
+  return isLasting ? new StartRefused(error.message, EXIT.config, error) : error;
 }

@@ -91,7 +91,7 @@ export class Store implements Service {
   /**
    * Opens or creates the file and begins a new epoch; a damaged file is set aside. A failing disk gets a
    * named state and is retried, as in a later failure (I9). Rejects with a StoreError when another process
-   * has the file, or a newer version wrote it.
+   * has the file, and with StartRefused for a wrong key and a file of a newer version or another gateway.
    */
   async start(): Promise<void> {
     if (await this.#file.open()) this.#queue.open();

@@ -13,6 +13,8 @@ export interface StoreOptions {
   file: string;
   /** Default: null, the file is in clear. */
   key?: FileKey | null;
+  /** Default: null, the records of any gateway. */
+  gateway?: string | null;
   bootId: string;
   clock: Clock;
   entropy: Entropy;
@@ -164,7 +166,9 @@ export type StoreErrorCode =
   /** The file was written by a newer version of this program. */
   | 'newer-schema'
   /** The file is encrypted with a key that is not the given one. */
-  | 'encrypted';
+  | 'encrypted'
+  /** The file holds records of another gateway. */
+  | 'foreign';
 
 export class StoreError extends Error {
   override readonly name = 'StoreError';

@@ -27,31 +27,31 @@ const MAGIC = Buffer.from('SQLite format 3\0');
  * Call it before the file is opened; it blocks, for as long as the file is copied. With a key, a file in
  * clear is encrypted where `mayChange` says so: a copy of it is, and takes its place. A kill at any moment
  * leaves the one or the other, and the next call completes it. Throws StartRefused when the file has a key
- * and none is given, or another one.
+ * and none is given, or another one. `option` is where the key is configured.
  */
 export function prepareEncryption(
   file: string,
   key: FileKey | null,
-  { mayChange }: { mayChange: boolean },
+  { option, mayChange }: { option: string; mayChange: boolean },
 ): void {
   const noted = existsSync(noteOf(file)) ? readFileSync(noteOf(file), 'utf8').trim() : null;
   if (key === null) {
     if (noted !== null)
-      throw refused(`${file} is encrypted with the key ${noted}: set encryption_key to that key`);
+      throw refused(`${file} is encrypted with the key ${noted}: set ${option} to that key`);
     return;
   }
   const id = fileKeyId(key);
   if (noted !== null && noted !== id)
-    throw refused(`${file} is encrypted with the key ${noted}, and encryption_key is the key ${id}`);
+    throw refused(`${file} is encrypted with the key ${noted}, and ${option} is the key ${id}`);
   const isInClear = existsSync(file) && headOf(file).equals(MAGIC);
   if (!mayChange) {
     if (isInClear)
-      throw refused(`${file} is not encrypted yet: start the program that owns it with encryption_key`);
+      throw refused(`${file} is not encrypted yet: start the program that owns it with ${option}`);
     return;
   }
   if (noted === null) {
     // Without its note, as from a backup. An empty file has no key yet.
-    if (existsSync(file) && !isInClear && headOf(file).length > 0) expectReadable(file, key);
+    if (existsSync(file) && !isInClear && headOf(file).length > 0) expectReadable(file, key, option);
     writeFileSync(noteOf(file), `${id}\n`, { mode: 0o600, flush: true });
     sync(dirname(file));
   }
@@ -85,13 +85,13 @@ function encrypt(file: string, key: FileKey): void {
   sync(dirname(file));
 }
 
-function expectReadable(file: string, key: FileKey): void {
+function expectReadable(file: string, key: FileKey, option: string): void {
   const db = openSqlite(file, { fileMustExist: true, readonly: true }, key);
   try {
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
   } catch (error) {
     if (sqliteErrorCode(error) === null) throw error;
-    throw refused(`${file} is no SQLite file in clear, and encryption_key does not open it`);
+    throw refused(`${file} is no SQLite file in clear, and ${option} does not open it`);
   } finally {
     db.close();
   }

@@ -5,6 +5,7 @@
 import type Database from 'better-sqlite3';
 import { recordBytes, StoreError } from '../types.ts';
 import { encodeChunk } from './chunk.ts';
+import { OWNER } from './owner.ts';
 import { SESSION_ITEMS, SESSION_QUEUE } from './session-items.ts';
 
 const ROWS_PER_CHUNK = 256;
@@ -132,6 +133,7 @@ const STEPS: ReadonlyArray<(db: Database.Database) => void> = [
   (db) => db.exec(SESSION_ITEMS),
   // Also marks chunk bodies of format 2, which an older program would treat as damage.
   (db) => db.exec(SESSION_QUEUE),
+  (db) => db.exec(OWNER),
 ];
 
 /** The number of steps of a current file. */

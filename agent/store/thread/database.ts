@@ -22,6 +22,7 @@ import {
 } from '../file/chunk.ts';
 import { ColumnReader } from '../file/column-reader.ts';
 import { Eviction, logBytes } from '../file/eviction.ts';
+import { own } from '../file/owner.ts';
 import { packsOf } from '../file/packs.ts';
 import { accept } from '../file/progress.ts';
 import { SessionItems } from '../file/session-items.ts';
@@ -47,6 +48,7 @@ export class BufferDatabase {
   readonly epoch: string;
   readonly #db: Database.Database;
   readonly #damage: Damage | null;
+  #formerGateway: string | null = null;
   readonly #sql: Statements;
   readonly #streams: Streams;
   readonly #eviction: Eviction;
@@ -58,14 +60,14 @@ export class BufferDatabase {
 
   /**
    * Opens `file` and begins the epoch `<start counter>-<suffix>`, durably. `suffix` must be fresh randomness:
-   * it distinguishes the epochs when an old copy of the file is put back (I2).
+   * it distinguishes the epochs when an old copy of the file is put back (I2). `gateway`: null for no check.
    */
   constructor(
     file: string,
     suffix: string,
     clock: EnvelopeClock,
     limits: StoreLimits = NO_LIMITS,
-    key: FileKey | null = null,
+    { key = null, gateway = null }: { key?: FileKey | null; gateway?: string | null } = {},
   ) {
     const { db, damage } = openFile(file, logBytes(limits.maxBytes), key);
     this.#db = db;
@@ -74,7 +76,12 @@ export class BufferDatabase {
     this.#sessions = new SessionItems(db);
     this.#commit = db.transaction((records, operations) => this.#apply(records, operations));
     try {
-      this.epoch = db.transaction(() => this.#beginEpoch(suffix, clock)).immediate();
+      this.epoch = db
+        .transaction(() => {
+          if (gateway !== null) this.#formerGateway = own(db, gateway);
+          return this.#beginEpoch(suffix, clock);
+        })
+        .immediate();
       this.#streams = new Streams(this.#sql, this.epoch, limits);
       this.#eviction = new Eviction({ sql: this.#sql, streams: this.#streams, limits });
     } catch (error) {
@@ -101,6 +108,7 @@ export class BufferDatabase {
       room: this.#eviction.room(),
       sessions: this.#sessions.all(),
       damage: this.#damage,
+      formerGateway: this.#formerGateway,
     };
   }
 

@@ -11,6 +11,7 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { EXIT } from '../../../shared/exit-codes.ts';
 import { prepareEncryption } from '../../../shared/sqlite/encrypted-file.ts';
 import { type FileKey, openSqlite, type Sqlite, sqliteErrorCode } from '../../../shared/sqlite/open.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
@@ -61,9 +62,10 @@ export function openFile(
 /** The key of the file, or the refusal of a wrong one: it must not be taken for damage. */
 function prepare(file: string, key: FileKey | null): void {
   try {
-    prepareEncryption(file, key, { mayChange: true });
+    prepareEncryption(file, key, { option: 'buffer.encryption_key', mayChange: true });
   } catch (error) {
-    if (error instanceof StartRefused) throw new StoreError('encrypted', error.message);
+    if (error instanceof StartRefused)
+      throw new StoreError(error.exitCode === EXIT.config ? 'encrypted' : 'locked', error.message);
     throw error;
   }
 }

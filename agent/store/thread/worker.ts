@@ -26,11 +26,12 @@ function opened(): BufferDatabase {
 function answer(request: Request): Calls[keyof Calls]['result'] {
   switch (request.call) {
     case 'open': {
-      const { file, suffix, clock, limits, key, reserveBytes, device, isDiskFull } = request.argument;
+      const { file, suffix, clock, limits, key, gateway, reserveBytes, device, isDiskFull } =
+        request.argument;
       disk = new DiskWatch({ file, reserveBytes, device });
       disk.beforeOpening();
       if (isDiskFull) disk.releaseReserve();
-      database = new BufferDatabase(file, suffix, clock, limits, key);
+      database = new BufferDatabase(file, suffix, clock, limits, { key, gateway });
       return { ...database.opened(), device: disk.opened(), hasRoom: disk.hasRoom() };
     }
     case 'commit':

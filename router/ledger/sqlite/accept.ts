@@ -5,7 +5,7 @@ import { type FileKey, openSqlite, type Sqlite } from '../../../shared/sqlite/op
 import { consequenceOf } from '../accepted-parts.ts';
 import { ENVELOPE_BYTES, RECORD_BYTES } from '../rules/retention.ts';
 import { type Fault, faultOf, isAcceptable, markTable, refusal } from './marks.ts';
-import { isCurrent } from './schema.ts';
+import { isCurrent, prepareLedger, unreadable } from './schema.ts';
 import { SCHEMA, STEPS } from './tables.ts';
 
 /** The engine counts `kept` anew where it differs from the rows. */
@@ -21,13 +21,16 @@ const FAULTS_MAX = 20;
 
 /**
  * A line for each table. Throws StartRefused for a table without which records would be missed or taken
- * twice. A missing file, or one that a router has to bring forward first, has nothing to accept.
+ * twice, and for a wrong key. A missing file, or one that a router has to bring forward first, has nothing to accept.
  */
 export function acceptTables(file: string, key: FileKey | null = null): string[] {
   if (!existsSync(file)) return [];
+  prepareLedger(file, key, false);
   const db = openSqlite(file, { fileMustExist: true }, key);
   try {
     return isCurrent(db) ? db.transaction(() => acceptAll(db, file)).immediate() : [];
+  } catch (error) {
+    throw unreadable(file, key, error);
   } finally {
     db.close();
   }

@@ -14,7 +14,6 @@ import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/error-text.ts';
 import { SparseLog, type WarningLog } from '../../../shared/sparse-log.ts';
-import { prepareEncryption } from '../../../shared/sqlite/encrypted-file.ts';
 import type { FileKey } from '../../../shared/sqlite/open.ts';
 import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
@@ -59,7 +58,7 @@ import { RecordTable } from './records.ts';
 import { RepeatedTables } from './repeated.ts';
 import { RetentionTables } from './retention.ts';
 import { expectKnown, expectThere, type LedgerNote, lockFile, RouterLock } from './router-lock.ts';
-import { isTooBig, openLedgerFile, type Sqlite } from './schema.ts';
+import { isTooBig, openLedgerFile, prepareLedger, type Sqlite } from './schema.ts';
 import { StreamTable } from './streams.ts';
 import { WhereaboutsTable } from './whereabouts.ts';
 import { LedgerTables } from './whole.ts';
@@ -90,7 +89,7 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
   const lock = role === 'router' ? RouterLock.take(file) : null;
   try {
     const known = role === 'tool' ? expectThere(file) : null;
-    prepareEncryption(file, key, { mayChange: role !== 'tool' });
+    prepareLedger(file, key, role !== 'tool');
     const db = openLedgerFile(file, role !== 'tool', key);
     try {
       const ledger = new SqliteLedger(db, options, lock);

@@ -1,6 +1,7 @@
 /** Opens the ledger's SQLite file, durable and at a schema that this version knows. */
 import { EXIT } from '../../../shared/exit-codes.ts';
-import { type FileKey, openSqlite, type Sqlite } from '../../../shared/sqlite/open.ts';
+import { prepareEncryption } from '../../../shared/sqlite/encrypted-file.ts';
+import { type FileKey, openSqlite, type Sqlite, sqliteErrorCode } from '../../../shared/sqlite/open.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
 import { expectMarks } from './marks.ts';
 import { SCHEMA, STEPS } from './tables.ts';
@@ -44,8 +45,24 @@ export function openLedgerFile(file: string, makes = true, key: FileKey | null =
     return db;
   } catch (error) {
     db.close();
-    throw error;
+    throw unreadable(file, key, error);
   }
+}
+
+/** Call it before the ledger's file is opened; `mayChange`: a file in clear is encrypted with the key. */
+export function prepareLedger(file: string, key: FileKey | null, mayChange: boolean): void {
+  prepareEncryption(file, key, { option: 'ledger.encryption_key', mayChange });
+}
+
+/** A refusal where `error` says that the file cannot be read with this key; other errors stay as they are. */
+export function unreadable(file: string, key: FileKey | null, error: unknown): unknown {
+  if (sqliteErrorCode(error) !== 'SQLITE_NOTADB') return error;
+  const why =
+    key === null
+      ? 'it is damaged, or encrypted, and there is no ledger.encryption_key'
+      : 'it is damaged, or encrypted with another key than ledger.encryption_key';
+  const text = `ledger ${file} cannot be read: ${why}. Set the key, or restore the whole file from one backup`;
+  return new StartRefused(text, EXIT.config, error);
 }
 
 /** Whether this version wrote the file last. */

@@ -10,6 +10,7 @@ const OTHER = Buffer.alloc(32, 8);
 /** As the notes beside the files have them. */
 const ID = '7b37d85daf5c6227';
 const OTHER_ID = '841574533db03835';
+const OPTION = 'ledger.encryption_key';
 const SECRET = 'a reading that nobody may read';
 
 function fileIn(t: Test): string {
@@ -18,7 +19,7 @@ function fileIn(t: Test): string {
 
 /** As a program writes it that is then killed: part of it is in the log only. */
 function write(file: string, key: FileKey | null, more: string[] = []): void {
-  prepareEncryption(file, key, { mayChange: true });
+  prepareEncryption(file, key, { option: OPTION, mayChange: true });
   const db = openSqlite(file, {}, key);
   db.pragma('journal_mode = WAL');
   db.exec('CREATE TABLE IF NOT EXISTS t (text TEXT)');
@@ -29,7 +30,7 @@ function write(file: string, key: FileKey | null, more: string[] = []): void {
 }
 
 function read(file: string, key: FileKey | null): unknown[] {
-  prepareEncryption(file, key, { mayChange: true });
+  prepareEncryption(file, key, { option: OPTION, mayChange: true });
   const db = openSqlite(file, { fileMustExist: true }, key);
   try {
     return db.prepare<[], string>('SELECT text FROM t').pluck().all();
@@ -58,14 +59,14 @@ t.test('another key or none is refused by name, and the file stays as it is', (t
   const file = fileIn(t);
   write(file, KEY);
   const before = readFileSync(file);
-  t.throws(() => prepareEncryption(file, null, { mayChange: true }), {
+  t.throws(() => prepareEncryption(file, null, { option: OPTION, mayChange: true }), {
     name: 'StartRefused',
     exitCode: 78,
-    message: `${file} is encrypted with the key ${ID}: set encryption_key to that key`,
+    message: `${file} is encrypted with the key ${ID}: set ledger.encryption_key to that key`,
   });
   for (const mayChange of [true, false])
-    t.throws(() => prepareEncryption(file, OTHER, { mayChange }), {
-      message: `${file} is encrypted with the key ${ID}, and encryption_key is the key ${OTHER_ID}`,
+    t.throws(() => prepareEncryption(file, OTHER, { option: OPTION, mayChange }), {
+      message: `${file} is encrypted with the key ${ID}, and ledger.encryption_key is the key ${OTHER_ID}`,
     });
   t.same(readFileSync(file), before);
   t.end();
@@ -75,7 +76,10 @@ t.test('a file in clear is encrypted, with what is in its log', (t) => {
   const file = fileIn(t);
   write(file, null, ['more']);
   t.not(leaks(file).length, 0);
-  t.throws(() => prepareEncryption(file, KEY, { mayChange: false }), /is not encrypted yet: start/);
+  t.throws(
+    () => prepareEncryption(file, KEY, { option: OPTION, mayChange: false }),
+    /is not encrypted yet: start/,
+  );
   for (const part of ['', '-wal']) writeFileSync(`${file}.kept${part}`, '');
   t.same(read(file, KEY), [SECRET, 'more']);
   t.same(leaks(file), []);
@@ -87,7 +91,7 @@ t.test('a file in clear that another program has open stays as it is', (t) => {
   const db = openSqlite(file, {}, null);
   db.pragma('journal_mode = WAL');
   db.exec('CREATE TABLE t (text TEXT)');
-  t.throws(() => prepareEncryption(file, KEY, { mayChange: true }), {
+  t.throws(() => prepareEncryption(file, KEY, { option: OPTION, mayChange: true }), {
     name: 'StartRefused',
     exitCode: 1,
     message: `another process has ${file} open`,
@@ -117,11 +121,11 @@ t.test('a file without its note needs the key that fits', (t) => {
   write(file, KEY);
   writeFileSync(`${file}.copy`, readFileSync(file));
   t.throws(
-    () => prepareEncryption(`${file}.copy`, OTHER, { mayChange: true }),
+    () => prepareEncryption(`${file}.copy`, OTHER, { option: OPTION, mayChange: true }),
     /encryption_key does not open it/,
   );
   t.notOk(existsSync(`${file}.copy.key-id`));
-  t.doesNotThrow(() => prepareEncryption(`${file}.copy`, KEY, { mayChange: true }));
+  t.doesNotThrow(() => prepareEncryption(`${file}.copy`, KEY, { option: OPTION, mayChange: true }));
   t.ok(existsSync(`${file}.copy.key-id`));
   t.end();
 });

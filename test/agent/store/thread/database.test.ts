@@ -60,7 +60,7 @@ t.test('a file of a newer version is refused and left alone', async (t) => {
   db.pragma('user_version = 99');
   db.close();
   const { store } = storeOn(file);
-  await t.rejects(store.start(), { code: 'newer-schema', message: /schema version 99.*update headgate/ });
+  await t.rejects(store.start(), { exitCode: 78, message: /schema version 99.*update headgate/ });
   const found = new Database(file);
   t.equal(pragmaNumber(found, 'user_version'), 99);
   t.equal(found.prepare('SELECT count(*) FROM epoch').pluck().get(), 0);
