@@ -4,10 +4,10 @@
  * the first valid file no receipt is verified. No fault of the file stops intake (I9).
  */
 import type { KeyObject } from 'node:crypto';
-import { open, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { z } from 'zod';
-import type { Clock, Timer } from '../../shared/clock.ts';
-import { errorText, type Logger } from '../../shared/log.ts';
+import type { Clock } from '../../shared/clock.ts';
+import type { Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import {
   PUBLIC_KEYS_BYTES_MAX,
@@ -15,9 +15,8 @@ import {
   type PublicKeys,
   readPublicKeys,
 } from '../../shared/signing/public-keys.ts';
+import { WatchedFile } from '../../shared/watched-file.ts';
 import type { ReceiptTrust } from './receiver.ts';
-
-const POLL_MS = 5000;
 
 const pem = z.string().superRefine((text, context) => {
   const read = readPublicKeys(text);
@@ -73,41 +72,33 @@ export class RouterKeys implements Service, ReceiptTrust {
   readonly accept: ReceiptTrust['accept'];
   /** Downlinks bring receipts, and nobody said whose count. */
   readonly #isUndecided: boolean;
-  readonly #file: string | null;
-  readonly #clock: Clock;
+  /** Null where the configuration has the keys. */
+  readonly #watched: WatchedFile | null;
   readonly #log: Logger;
   #keys: PublicKeys = new Map();
-  /** Of the file at the last read. */
-  #stamp = '';
-  /** The problem that was logged last; empty when there was none since. */
-  #told = '';
-  #poll: Timer | null = null;
-  #reading: Promise<void> = Promise.resolve();
 
   constructor({ receipts, downlinks }: RouterKeysConfig, { clock, log }: { clock: Clock; log: Logger }) {
     this.accept = receipts.accept ?? 'any';
     this.#isUndecided = receipts.accept === undefined && downlinks.length > 0;
-    this.#file = receipts.router_keys_file ?? null;
-    this.#clock = clock;
     this.#log = log;
     const given = readPublicKeys((receipts.router_keys ?? []).join('\n'));
     if ('keys' in given) this.#keys = given.keys;
+    const file = receipts.router_keys_file;
+    const onProblem = (problem: string): void =>
+      log.error({ event: 'receipts.keys_not_read', file, problem, inForce: this.#keys.size });
+    this.#watched =
+      file === undefined ? null : new WatchedFile({ file, take: () => this.#take(file), onProblem, clock });
   }
 
   /** Reads the file and watches it. An agent that takes unsigned receipts without saying so is told once. */
   async start(): Promise<void> {
     if (this.#isUndecided)
       this.#log.warn({ event: 'receipts.accepts_unsigned', hint: 'set receipts.accept: signed, or any' });
-    if (this.#file === null) return;
-    await this.read();
-    this.#poll = this.#clock.every(POLL_MS, () => {
-      this.#reading = this.#reading.then(() => this.read());
-    });
+    await this.#watched?.start();
   }
 
   async stop(): Promise<void> {
-    this.#poll?.cancel();
-    await this.#reading;
+    await this.#watched?.stop();
   }
 
   /** Ids of the keys in force. */
@@ -122,30 +113,15 @@ export class RouterKeys implements Service, ReceiptTrust {
 
   /** Reads the file where it has changed. Never rejects. */
   async read(): Promise<void> {
-    const file = this.#file;
-    if (file === null) return;
-    try {
-      const { ino, size, mtimeNs } = await stat(file, { bigint: true });
-      const stamp = `${ino} ${size} ${mtimeNs}`;
-      if (stamp === this.#stamp) return;
-      const read = readPublicKeys(await textOf(file));
-      this.#stamp = stamp;
-      if ('problem' in read) return this.#tell(read.problem);
-      this.#keys = read.keys;
-      this.#told = '';
-      this.#log.info({ event: 'receipts.keys_read', file, keys: this.ids });
-    } catch (error) {
-      this.#stamp = '';
-      this.#tell(errorText(error));
-    }
+    await this.#watched?.read();
   }
 
-  /** Once for each problem. */
-  #tell(problem: string): void {
-    if (problem === this.#told) return;
-    this.#told = problem;
-    const facts = { file: this.#file, problem, inForce: this.#keys.size };
-    this.#log.error({ event: 'receipts.keys_not_read', ...facts });
+  async #take(file: string): Promise<string | null> {
+    const read = readPublicKeys(await textOf(file));
+    if ('problem' in read) return read.problem;
+    this.#keys = read.keys;
+    this.#log.info({ event: 'receipts.keys_read', file, keys: this.ids });
+    return null;
   }
 }
 

@@ -4,18 +4,17 @@
  * first valid file every token is refused, and signed envelopes wait.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { parse, YAMLParseError } from 'yaml';
 import { z } from 'zod';
-import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { identifier } from '../../shared/config/kinds.ts';
 import { tokenAlgorithm } from '../../shared/gateway-token.ts';
-import { errorText, type Logger } from '../../shared/log.ts';
-import { isOutOfDescriptors } from '../../shared/out-of-descriptors.ts';
+import type { Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import { isSigningKey, keyIdOf } from '../../shared/signing/signature.ts';
+import { WatchedFile } from '../../shared/watched-file.ts';
 
-const POLL_MS = 5000;
 /** Keys of one gateway: the present key and the next ones, during a key change. */
 const KEYS_MAX = 4;
 const PROBLEMS_SHOWN = 5;
@@ -65,25 +64,33 @@ function withId(key: KeyObject): GatewayKey {
   return { key, id: isSigningKey(key) ? keyIdOf(key) : null };
 }
 
+type Gateways = ReadonlyMap<string, Registered<KeyObject>>;
+
 /** Rejects with a text for people when the file is unreadable or invalid. */
-export async function readGatewayKeys(file: string): Promise<ReadonlyMap<string, Registered<KeyObject>>> {
-  const parsed = fileSchema.safeParse(yamlOf(await readFile(file, 'utf8')));
-  if (!parsed.success) throw new Error(problemOf(parsed.error));
-  return new Map(
-    Object.entries(parsed.data.gateways).map(([name, { accept = null, public_keys: keys }]) => [
-      name,
-      { accept, keys },
-    ]),
+export async function readGatewayKeys(file: string): Promise<Gateways> {
+  const read = gatewaysIn(await readFile(file, 'utf8'));
+  if ('problem' in read) throw new Error(read.problem);
+  return read.gateways;
+}
+
+function gatewaysIn(text: string): { gateways: Gateways } | { problem: string } {
+  const yaml = yamlOf(text);
+  if ('problem' in yaml) return yaml;
+  const parsed = fileSchema.safeParse(yaml.value);
+  if (!parsed.success) return { problem: problemOf(parsed.error) };
+  const gateways = Object.entries(parsed.data.gateways).map(
+    ([name, { accept = null, public_keys: keys }]) => [name, { accept, keys }] as const,
   );
+  return { gateways: new Map(gateways) };
 }
 
 /** The parser's own messages would quote the text: by mistake it may hold a private key, in any place. */
-function yamlOf(text: string): unknown {
+function yamlOf(text: string): { value: unknown } | { problem: string } {
   try {
-    return parse(text, { logLevel: 'silent' });
+    return { value: parse(text, { logLevel: 'silent' }) };
   } catch (error) {
     const at = error instanceof YAMLParseError ? error.linePos?.[0] : undefined;
-    throw new Error(`not valid YAML${at === undefined ? '' : ` at line ${at.line}, column ${at.col}`}`);
+    return { problem: `not valid YAML${at === undefined ? '' : ` at line ${at.line}, column ${at.col}`}` };
   }
 }
 
@@ -98,28 +105,26 @@ function problemOf(error: z.ZodError): string {
 
 export class GatewayKeys implements Service {
   readonly #file: string;
-  readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #watched: WatchedFile;
   #gateways: ReadonlyMap<string, Registered<GatewayKey>> = new Map();
   #isRead = false;
-  #stamp = '';
-  #poll: Timer | null = null;
 
-  constructor(file: string, deps: { clock: Clock; log: Logger }) {
+  constructor(file: string, { clock, log }: { clock: Clock; log: Logger }) {
     this.#file = file;
-    this.#clock = deps.clock;
-    this.#log = deps.log;
+    this.#log = log;
+    const onProblem = (error: string): void =>
+      log.error({ event: 'api.gateways_not_read', file, error, inForce: this.#gateways.size });
+    this.#watched = new WatchedFile({ file, take: () => this.#take(), onProblem, clock });
   }
 
   /** Reads the file and watches it. */
-  async start(): Promise<void> {
-    await this.read();
-    this.#poll = this.#clock.every(POLL_MS, () => void this.read());
+  start(): Promise<void> {
+    return this.#watched.start();
   }
 
   stop(): Promise<void> {
-    this.#poll?.cancel();
-    return Promise.resolve();
+    return this.#watched.stop();
   }
 
   /** Whether the file was ever valid. */
@@ -143,23 +148,18 @@ export class GatewayKeys implements Service {
   }
 
   /** Reads the file where it has changed. Never rejects. */
-  async read(): Promise<void> {
-    const file = this.#file;
-    try {
-      const { ino, size, mtimeNs } = await stat(file, { bigint: true });
-      const stamp = `${ino} ${size} ${mtimeNs}`;
-      if (stamp === this.#stamp) return;
-      this.#stamp = stamp;
-      const read = await readGatewayKeys(file);
-      this.#gateways = new Map(
-        [...read].map(([name, { accept, keys }]) => [name, { accept, keys: keys.map(withId) }]),
-      );
-      this.#isRead = true;
-      this.#log.info({ event: 'api.gateways_read', file, gateways: this.#gateways.size });
-    } catch (error) {
-      if (isOutOfDescriptors(error)) this.#stamp = '';
-      const problem = errorText(error);
-      this.#log.error({ event: 'api.gateways_not_read', file, error: problem, inForce: this.#gateways.size });
-    }
+  read(): Promise<void> {
+    return this.#watched.read();
+  }
+
+  async #take(): Promise<string | null> {
+    const read = gatewaysIn(await readFile(this.#file, 'utf8'));
+    if ('problem' in read) return read.problem;
+    this.#gateways = new Map(
+      [...read.gateways].map(([name, { accept, keys }]) => [name, { accept, keys: keys.map(withId) }]),
+    );
+    this.#isRead = true;
+    this.#log.info({ event: 'api.gateways_read', file: this.#file, gateways: this.#gateways.size });
+    return null;
   }
 }

@@ -4,15 +4,14 @@
  * it was read before.
  */
 import { createPublicKey } from 'node:crypto';
-import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import { type KeyPair, keyPairOf } from '../../shared/sealing/content-key.ts';
 import { SEALING, sealKeyFolder } from '../../shared/sealing/seal-key.ts';
 import type { Service } from '../../shared/service.ts';
 import { readKeyFile, readKeys } from '../../shared/signing/key-folder.ts';
 import type { Signer } from '../../shared/signing/signature.ts';
-
-const POLL_MS = 5000;
+import { WatchedFile } from '../../shared/watched-file.ts';
 
 export interface SealKeysConfig {
   data_dir: string;
@@ -21,27 +20,25 @@ export interface SealKeysConfig {
 
 export class SealKeys implements Service {
   readonly #config: SealKeysConfig;
-  readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #watched: WatchedFile;
   #pairs: ReadonlyMap<string, KeyPair> = new Map();
   #isRead = false;
-  #problems = '';
-  #poll: Timer | null = null;
 
   constructor(config: SealKeysConfig, { clock, log }: { clock: Clock; log: Logger }) {
     this.#config = config;
-    this.#clock = clock;
     this.#log = log;
+    const onProblem = (problem: string): void =>
+      log.error({ event: 'seal_keys.unusable', problem, inForce: this.keyIds });
+    this.#watched = new WatchedFile({ file: null, take: () => this.#readAll(), onProblem, clock });
   }
 
-  async start(): Promise<void> {
-    await this.read();
-    this.#poll = this.#clock.every(POLL_MS, () => void this.read());
+  start(): Promise<void> {
+    return this.#watched.start();
   }
 
   stop(): Promise<void> {
-    this.#poll?.cancel();
-    return Promise.resolve();
+    return this.#watched.stop();
   }
 
   /** Whether the keys were ever read in full. */
@@ -59,7 +56,11 @@ export class SealKeys implements Service {
   }
 
   /** Never rejects. */
-  async read(): Promise<void> {
+  read(): Promise<void> {
+    return this.#watched.read();
+  }
+
+  async #readAll(): Promise<string | null> {
     const { data_dir: dataDir, sealing } = this.#config;
     const { keys, problems } = await readKeys(sealKeyFolder(dataDir), SEALING);
     const signers = keys.map(({ signer }) => signer);
@@ -69,8 +70,8 @@ export class SealKeys implements Service {
       else signers.push(read.signer);
     }
     this.#isRead ||= problems.length === 0;
-    this.#tell(problems);
     await this.#take(signers, problems.length > 0);
+    return problems.length === 0 ? null : problems.join('; ');
   }
 
   async #take(signers: readonly Signer[], isPartial: boolean): Promise<void> {
@@ -80,13 +81,5 @@ export class SealKeys implements Service {
     const before = this.keyIds.join(' ');
     this.#pairs = pairs;
     if (this.keyIds.join(' ') !== before) this.#log.info({ event: 'seal_keys.read', keyIds: this.keyIds });
-  }
-
-  /** A problem that lasts is told once. */
-  #tell(problems: readonly string[]): void {
-    const text = problems.join('; ');
-    if (text !== this.#problems && text !== '')
-      this.#log.error({ event: 'seal_keys.unusable', problem: text, inForce: this.keyIds });
-    this.#problems = text;
   }
 }
