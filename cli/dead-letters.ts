@@ -16,7 +16,7 @@ import { duration } from '../shared/config/kinds.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { audited, routerAudit, type Worked } from './audited.ts';
 import { fail, printJson, printLine } from './output.ts';
-import { renderDeadLetter, renderDeadLetters } from './render/dead-letters.ts';
+import { frameClaims, renderDeadLetter, renderDeadLetters } from './render/dead-letters.ts';
 import { tellOfCommits } from './running-router.ts';
 import { withMaintenance } from './with-ledger.ts';
 
@@ -64,7 +64,8 @@ export async function show(
       if (!letter) return fail(`there is no dead letter ${id}`, EXIT.failed);
       const bytes = Buffer.from(letter.bytes);
       await write(encoding === 'hex' || encoding === 'base64' ? `${bytes.toString(encoding)}\n` : bytes);
-      if (json) printJson({ ...letter, bytes: bytes.toString('base64') });
+      if (json)
+        printJson({ ...letter, bytes: bytes.toString('base64'), envelope: frameClaims(letter.bytes) });
       else printLine(renderDeadLetter(letter));
       return EXIT.ok;
     }),

@@ -1,11 +1,20 @@
-import { readFileSync } from 'node:fs';
+import { createPublicKey } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { stringify } from 'yaml';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
+import { seededEntropy } from '../../shared/entropy.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
+import { newSealKey, SEALING, sealKeyFolder } from '../../shared/sealing/seal-key.ts';
+import { openSession } from '../../shared/sealing/session.ts';
+import { envelopeSigner } from '../../shared/signing/envelope-signature.ts';
+import { keepKey } from '../../shared/signing/key-folder.ts';
+import { newPrivateKey } from '../../shared/signing/private-key.ts';
+import { keyIdOf, signerOf } from '../../shared/signing/signature.ts';
 import { envelope } from '../router/ledger/envelopes.ts';
 import { command, folderWith, headgate } from './run.ts';
 
@@ -52,6 +61,8 @@ t.test('ls and show', async (t) => {
   const shown = await run(['show', '1']);
   t.match(shown.stdout, /^reason +magic: does not start/m);
   t.match(shown.stdout, /^property +st: x \[2J$/m, 'nothing that moves the cursor');
+  t.notMatch(shown.stdout, /^envelope/m, 'what is none has no such line');
+  t.match((await run(['show', '2'])).stdout, /^envelope +version 1, not signed$/m);
   t.match(shown.stdout, /^bytes +(ab){256} … \(--out writes all 400\)$/m);
   const out = join(dir, 'letter');
   t.equal((await run(['show', '1', '--out', out, '--encoding', 'base64'])).code, 0);
@@ -76,3 +87,45 @@ t.test('retry and purge take what is named, and nothing by a slip', async (t) =>
   t.match(JSON.parse((await run(['purge', '--all', '--json'])).stdout), { removed: 1 });
   t.strictSame(await ledger.deadLetters(10), []);
 });
+
+t.test(
+  'a sealed letter says to which key, and nothing of its content; with the key it is taken',
+  async (t) => {
+    const { ledger, dir, config, run } = await start(t);
+    const entropy = seededEntropy(5);
+    const [gatewayKey, routerKey] = [newPrivateKey(entropy), newSealKey(entropy)];
+    const publicKey = createPublicKey(gatewayKey).export({ type: 'spki', format: 'pem' });
+    const gatewaysFile = join(dir, 'gateways.yaml');
+    writeFileSync(gatewaysFile, stringify({ gateways: { 'gw-1': { public_keys: [publicKey] } } }));
+    writeFileSync(config, `${readFileSync(config, 'utf8')}gateways_file: ${gatewaysFile}\n`);
+    const session = await openSession([createPublicKey(routerKey)], { gateway: 'gw-1', entropy });
+    const whole = envelope({ stream: 'private', seqs: [7, 8], text: 'the payload', topic: 'the/topic' });
+    const bytes = Buffer.from(encodeEnvelope(whole, envelopeSigner(signerOf(gatewayKey)), session));
+    const keyId = keyIdOf(createPublicKey(routerKey));
+    const detail = `sealed to ${keyId}, of which this router has none`;
+    await ledger.deadLetter({ source: 'gcp', reason: 'seal-key', detail, bytes, receivedWallMs: 1 });
+    const id = '4';
+    t.match((await run(['ls', '--reason', 'seal-key'])).stdout, `sealed to ${keyId}`);
+    const { stdout } = await run(['show', id]);
+    t.match(stdout, /^envelope +version 3: gw-1, epoch 1-aa, stream private, seq 7 to 8$/m);
+    t.match(stdout, new RegExp(`^signed by +${keyIdOf(createPublicKey(gatewayKey))}`, 'm'));
+    t.match(stdout, new RegExp(`^sealed to +${keyId}; \\d+ bytes of ciphertext`, 'm'));
+    t.match(stdout, /^[\n\x20-\x7e…]+$/, 'text alone');
+    const json = JSON.parse((await run(['show', id, '--json'])).stdout);
+    t.match(json.envelope, {
+      version: 3,
+      ids: { gateway: 'gw-1', range: { first: 7, last: 8 }, sealedTo: [keyId] },
+    });
+    t.match(await run(['retry', id]), { code: 1, stdout: /^4 {2}refused: seal-key$/m });
+    await keepKey(sealKeyFolder(dir), routerKey, SEALING);
+    t.match(await run(['retry', id]), { code: 0, stdout: /^4 {2}committed$/m });
+    const read = await ledger.read(0, 10);
+    t.same(
+      read.map(({ seq, topic, payload }) => [seq, topic, Buffer.from(payload).toString()]),
+      [
+        [7, 'the/topic', 'the payload'],
+        [8, 'the/topic', 'the payload'],
+      ],
+    );
+  },
+);
