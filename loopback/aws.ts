@@ -13,7 +13,7 @@ import { SqsEndpoint } from './aws/sqs-endpoint.ts';
 import { SqsQueue } from './aws/sqs-queue.ts';
 import { Sts } from './aws/sts.ts';
 import type { CertificateAuthority } from './ca.ts';
-import type { Cloud, CloudMeter } from './cloud.ts';
+import type { Cloud, CloudMeter, OnStored } from './cloud.ts';
 import type { Fault } from './faults.ts';
 import { Overload, sourceSide } from './overload.ts';
 import { PermanentRefusal } from './permanent-refusal.ts';
@@ -30,6 +30,7 @@ export interface AwsCloudOptions {
    * `environment`.
    */
   roleLifetimeMs?: number;
+  onStored?: OnStored;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
@@ -60,7 +61,7 @@ export class AwsCloud implements Cloud {
   #fault: Fault | null = null;
 
   constructor(options: AwsCloudOptions) {
-    const { clock, entropy } = options;
+    const { clock, entropy, onStored } = options;
     this.#options = options;
     this.#keys = {
       accessKeyId: `AKIA${Array.from(entropy.bytes(16), (byte) => BASE32[byte & 31]).join('')}`,
@@ -68,7 +69,11 @@ export class AwsCloud implements Cloud {
     };
     const queue = new SqsQueue(clock, entropy);
     this.#queue = queue;
-    this.#rule = new TopicRule({ send: (body) => queue.send(body), clock, entropy });
+    const send = (body: string): void => {
+      onStored?.(body);
+      queue.send(body);
+    };
+    this.#rule = new TopicRule({ send, clock, entropy });
   }
 
   async start(): Promise<void> {

@@ -15,7 +15,7 @@ import { IotHub } from './azure/iot-hub.ts';
 import { ServiceApi } from './azure/service-api.ts';
 import { type JsonObject, type Twin, Twins } from './azure/twins.ts';
 import type { CertificateAuthority } from './ca.ts';
-import type { Cloud, CloudMeter } from './cloud.ts';
+import type { Cloud, CloudMeter, OnStored } from './cloud.ts';
 import { type Fault, TRANSPORT_FAULTS } from './faults.ts';
 import { Overload, sourceSide } from './overload.ts';
 import { PermanentRefusal } from './permanent-refusal.ts';
@@ -34,6 +34,7 @@ export interface AzureCloudOptions {
   ca: CertificateAuthority;
   /** Path of the CA's PEM, for the config entries. */
   caFile: string;
+  onStored?: OnStored;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
@@ -59,13 +60,13 @@ export class AzureCloud implements Cloud {
   #servicePort = 0;
 
   constructor(options: AzureCloudOptions) {
-    const { clock, entropy, log } = options;
+    const { clock, entropy, log, onStored } = options;
     this.#options = options;
     this.#ingestPort = options.ports?.ingest ?? 0;
     this.#eventsPort = options.ports?.events ?? 0;
     this.#devices = new DeviceRegistry(entropy);
     this.#consumersOverload = new Overload({ fault: () => sourceSide(this.#fault), clock, entropy });
-    this.#events = new EventLog({ partitions: PARTITIONS, clock, log });
+    this.#events = new EventLog({ partitions: PARTITIONS, onStored, clock, log });
     this.#ingest = new Ingest({ events: this.#events, clock, entropy });
     this.#policyKey = Buffer.from(entropy.bytes(32)).toString('base64');
   }

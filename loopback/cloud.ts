@@ -46,6 +46,12 @@ export interface CloudMeter {
   throttled: number;
 }
 
+/**
+ * Called with each message as the cloud stores it, in JSON, the payload in base64 as `data`. Queues, archives
+ * and backups have it; the gateway's owner can neither read nor erase them.
+ */
+export type OnStored = (message: string) => void;
+
 /** A meter at zero. */
 export function emptyMeter(): CloudMeter {
   return {

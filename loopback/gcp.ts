@@ -11,7 +11,7 @@ import type { Entropy } from '../shared/entropy.ts';
 import type { Logger } from '../shared/log.ts';
 import { type Service, stopAll } from '../shared/service.ts';
 import type { CertificateAuthority } from './ca.ts';
-import { type Cloud, type CloudMeter, emptyMeter } from './cloud.ts';
+import { type Cloud, type CloudMeter, emptyMeter, type OnStored } from './cloud.ts';
 import { type Fault, TRANSPORT_FAULTS } from './faults.ts';
 import { Broker } from './gcp/broker.ts';
 import { createGate } from './gcp/calls.ts';
@@ -39,6 +39,7 @@ export interface GcpCloudOptions {
   ca: CertificateAuthority;
   /** Path of the CA's PEM, for the config entries. */
   caFile: string;
+  onStored?: OnStored;
   /** Plaintext without credentials, like the vendor's emulator. Default false. */
   insecure?: boolean;
   /**
@@ -75,13 +76,13 @@ export class GcpCloud implements Cloud {
   }
 
   async start(): Promise<void> {
-    const { clock, entropy, ports, ca, insecure = false } = this.#options;
+    const { clock, entropy, ports, ca, onStored, insecure = false } = this.#options;
     const [account, services, certificate] = await Promise.all([
       createServiceAccount(PROJECT),
       loadPubSubServices(),
       insecure ? null : ca.issue('localhost', 'server'),
     ]);
-    const broker = new Broker({ clock, entropy, counter: this.#meter });
+    const broker = new Broker({ clock, entropy, counter: this.#meter, onStored });
     broker.createTopic(topicName(TOPIC));
     broker.createSubscription({
       name: subscriptionName(SUBSCRIPTION),

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { OnStored } from '../cloud.ts';
 
 export interface HubEvent {
   /** Dense from 0 in the partition. */
@@ -114,9 +115,16 @@ export class EventLog {
   readonly createdMs: number;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #onStored: OnStored | null;
   readonly #watchers = new Set<() => void>();
 
-  constructor(options: { partitions: number; clock: Clock; log: Logger }) {
+  constructor(options: {
+    partitions: number;
+    onStored?: OnStored | undefined;
+    clock: Clock;
+    log: Logger;
+  }) {
+    this.#onStored = options.onStored ?? null;
     this.partitions = Array.from({ length: options.partitions }, (_, index) => new Partition(String(index)));
     this.#clock = options.clock;
     this.#log = options.log;
@@ -128,6 +136,8 @@ export class EventLog {
     const partition = this.partitions[hash(event.device) % this.partitions.length];
     if (!partition) return;
     partition.append(event, enqueuedMs);
+    const { body, ...rest } = event;
+    this.#onStored?.(JSON.stringify({ ...rest, data: body.toString('base64') }));
     const dropped = partition.trim();
     if (dropped > 0) this.#log.warn({ event: 'loopback.azure.retention', partition: partition.id, dropped });
     for (const wake of this.#watchers) wake();

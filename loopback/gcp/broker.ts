@@ -1,6 +1,7 @@
 /** Topics and their subscriptions, with the delivery faults between them. */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
+import type { OnStored } from '../cloud.ts';
 import type { Fault } from '../faults.ts';
 import { messageFilter } from './filter.ts';
 import type { PubsubMessage, SubscriptionResource } from './messages.ts';
@@ -13,6 +14,7 @@ export class Broker {
   readonly #clock: Clock;
   readonly #entropy: Entropy;
   readonly #counter: DeliveryCounter;
+  readonly #onStored: OnStored | null;
   readonly #topics = new Map<string, Subscription[]>();
   readonly #subscriptions = new Map<string, Subscription>();
   #held: { topic: string; message: PubsubMessage }[] = [];
@@ -21,7 +23,13 @@ export class Broker {
   #holdTimer: Timer | null = null;
   #nextMessageId = 1_000_000_000_000_000;
 
-  constructor(options: { clock: Clock; entropy: Entropy; counter: DeliveryCounter }) {
+  constructor(options: {
+    clock: Clock;
+    entropy: Entropy;
+    counter: DeliveryCounter;
+    onStored?: OnStored | undefined;
+  }) {
+    this.#onStored = options.onStored ?? null;
     this.#clock = options.clock;
     this.#entropy = options.entropy;
     this.#counter = options.counter;
@@ -68,6 +76,8 @@ export class Broker {
       messageId: String(this.#nextMessageId++),
       publishTime,
     }));
+    for (const { data, ...rest } of stored)
+      this.#onStored?.(JSON.stringify({ topic, ...rest, data: Buffer.from(data).toString('base64') }));
     if (fault?.name === 'reorder') this.#hold(topic, stored);
     else if (fault?.name === 'late') this.#late.push({ topic, messages: stored });
     else if (fault?.name === 'duplicate') this.#offer(topic, [...stored, ...stored]);

@@ -22,6 +22,9 @@ const NOT_ALLOWED: ReadonlySet<string> = new Set([
   'unknown-key',
   'signature',
   'unproven',
+  'unsealed',
+  'seal-key',
+  'seal',
 ]);
 
 /** Whether more tries of the same bytes are of use. */

@@ -3,10 +3,10 @@
  * holds exactly what was valid (I5), each hostile message is a dead letter with its reason, and the router
  * stops as it should (I9).
  */
-import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { Outcome } from '../../../agent/providers/publisher.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openLedger } from '../../../router/ledger/open.ts';
@@ -16,25 +16,25 @@ import { encodeEnvelope, envelopeProperties } from '../../../shared/envelope/cod
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { attempt } from '../../attempt.ts';
+import { headgate } from '../../cli/run.ts';
 import { type EngineName, startServers } from '../../crash-router/engines.ts';
 import { envelope, seqs } from '../../router/ledger/envelopes.ts';
+import { until } from '../../until.ts';
 import { Fields } from '../packets.ts';
-import { isFinal, isTooLarge, wrongAnswer } from './answers.ts';
+import { isFinal, isTooLarge } from './answers.ts';
+import { Arrivals, STALL_MS } from './arrivals.ts';
 import { compareRecords, FORGED } from './compare.ts';
-import { FORGERIES, forgery, type Hostile, hostile, KINDS, noise, UNPROVEN, unproven } from './hostile.ts';
+import { forgery, hostile, noise, unproven } from './hostile.ts';
+import type { Hostile } from './kinds.ts';
+import { compareDeadLetters, type Letters, nameOf } from './letters.ts';
+import { type Lot, Lots } from './lots.ts';
+import { sealedHostile, withdrawn, withdrawnStream } from './sealed.ts';
+import { ValidEnvelopes } from './valid.ts';
 import { createWorld, type Way, type World } from './world.ts';
 
 const PUBLISHES_AT_ONCE = 6;
 const DEADLINE_MS = 20_000;
 const TRIES_MAX = 10;
-const VALID_SHARE = 0.2;
-const REPLAYED_SHARE = 0.1;
-/** Of those where the gateway signs and others need not: an id that somebody else has too. */
-const RACED_SHARE = 0.1;
-/** Of the hostile ones through a source where the gateway signs. */
-const FORGED_SHARE = 0.5;
-/** Of those through a source where it does not. */
-const UNPROVEN_SHARE = 0.1;
 const RECORDS_MAX = 20;
 /** Of so many envelopes of a source, one is as large as it takes, and one larger: up to 16 MiB each. */
 const LARGE_EVERY = 250;
@@ -48,9 +48,9 @@ const ON_THEIR_WAY_MAX = 8;
  * timeout, a minute.
  */
 const VALID_MS_MAX = 90_000;
-/** After this long without a valid record arriving, the router counts as stalled. */
-const STALL_MS = 60_000;
 const PROBLEMS_MAX = 20;
+
+const retried = z.object({ committed: z.number(), refused: z.number(), failed: z.number() });
 
 export interface IngestFuzzOptions {
   seed: number;
@@ -60,12 +60,14 @@ export interface IngestFuzzOptions {
 }
 
 export interface IngestFuzzResult {
-  /** Sent, by source and kind; `valid`, `replayed` and `raced` among the kinds. */
+  /** Sent, by source and kind; `valid`, `sealed`, `replayed`, `elsewhere` and `raced` among the kinds. */
   sent: Record<string, Record<string, number>>;
   /** Dead letters, by reason. */
   reasons: Record<string, number>;
   /** Dead letters, by source: more than were sent where a provider delivered again. */
   letters: Record<string, number>;
+  /** Letters that were taken after the key that they were sealed to had come back. */
+  retried: number;
   records: number;
   /**
    * From the acknowledgement of a valid envelope by its cloud to its records in the ledger, at the worst, by
@@ -73,13 +75,6 @@ export interface IngestFuzzResult {
    */
   validMsMax: Record<string, number>;
   problems: string[];
-}
-
-interface Sent {
-  source: string;
-  stream: string;
-  lastSeq: number;
-  bytes: Uint8Array;
 }
 
 export async function fuzzIngest(
@@ -108,6 +103,7 @@ class Run {
     sent: {},
     reasons: {},
     letters: {},
+    retried: 0,
     records: 0,
     validMsMax: {},
     problems: [],
@@ -116,28 +112,31 @@ class Run {
   readonly #hostile = new Map<string, Hostile>();
   /** What the router's own endpoint said of them, by the same name. */
   readonly #answers = new Map<string, Outcome>();
-  /** Valid records: stream/seq and payload. */
-  readonly #valid = new Set<string>();
+  readonly #valid: ValidEnvelopes;
   /** Forged records under the ids of valid ones. */
   #raced = 0;
   /** Messages that reached a source's cloud or the router, by source: at least so many are received. */
   readonly #taken = new Map<string, number>();
-  readonly #awaited = new Set<{ source: string; stream: string; lastSeq: number; ackedMs: number }>();
+  readonly #arrivals: Arrivals;
   #number = 0;
 
   constructor(options: IngestFuzzOptions, world: World) {
     this.#options = options;
     this.#world = world;
+    this.#valid = new ValidEnvelopes(world);
+    this.#arrivals = new Arrivals(world, (text) => this.#problem(text));
   }
 
   async toItsEnd(say: (line: string) => void): Promise<IngestFuzzResult> {
     const over = new AbortController();
-    const watched = this.#watch(over.signal, say);
-    await Promise.all(this.#world.ways.map((way) => this.#feed(way)));
+    const watched = this.#arrivals.watch(over.signal, () => this.#number, say);
+    await this.#withdrawKey();
+    await Promise.all(this.#world.ways.map((way, i) => this.#feed(way, i)));
     say('all sent');
     await this.#settled();
     over.abort();
     await watched;
+    this.#result.validMsMax = this.#arrivals.validMsMax;
     for (const [source, lateMs] of Object.entries(this.#result.validMsMax)) {
       if (lateMs > VALID_MS_MAX)
         this.#problem(`a valid envelope through ${source} arrived ${lateMs} ms late`);
@@ -145,70 +144,142 @@ class Run {
     const how = await this.#world.stopRouter();
     if (how !== 'exit code 0') this.#problem(`the router ended: ${how}`);
     for (const line of this.#world.complaints) this.#problem(`the router said: ${line.trim()}`);
-    const log = createLogger({ level: 'silent', levels: {} });
-    const ledger = await openLedger(this.#world.config, { clock, log, role: 'router' });
-    const expected = { valid: this.#valid, raced: this.#raced };
-    const problem = (text: string): void => this.#problem(text);
-    this.#result.records = await compareRecords(ledger, expected, problem);
-    await this.#compareDeadLetters(ledger);
-    await ledger.close();
+    const { sealed, ...letters } = await this.#compare(async (ledger) => {
+      const sent = { ways: this.#world.ways, hostile: this.#hostile, answers: this.#answers };
+      return compareDeadLetters(ledger, sent, (text) => this.#problem(text));
+    });
+    Object.assign(this.#result, letters);
+    await this.#retry(sealed);
     return this.#result;
   }
 
+  /** The records of the ledger, and what `more` finds in it. */
+  async #compare<Found>(more: (ledger: Ledger) => Promise<Found>): Promise<Found> {
+    const log = createLogger({ level: 'silent', levels: {} });
+    const ledger = await openLedger(this.#world.config, { clock, log, role: 'router' });
+    const expected = { valid: this.#valid.records, raced: this.#raced };
+    this.#result.records = await compareRecords(ledger, expected, (text) => this.#problem(text));
+    const found = await more(ledger);
+    await ledger.close();
+    return found;
+  }
+
+  /** What is genuine and sealed to a key that the router removed then: taken before, refused after. */
+  async #withdrawKey(): Promise<void> {
+    const { ways, keys, seals } = this.#world;
+    const sent = ways.map((way) => {
+      const stream = withdrawnStream(way.source);
+      return { way, stream, one: withdrawn(envelope({ stream, seqs: [1] }), seals, keys) };
+    });
+    for (const { way, stream, one } of sent) {
+      this.#valid.takeGenuine([one]);
+      this.#count(way.source, 'before');
+      await this.#publishValid(way, one.bytes);
+      this.#arrivals.await({ source: way.source, stream, lastSeq: 1 });
+    }
+    await until('they are in the ledger', () => this.#arrivals.size === 0);
+    await this.#world.withdrawKey();
+    for (const { way, one } of sent) await this.#publishHostile(way, one);
+  }
+
+  /** With the key back, those are taken, and no others. */
+  async #retry({ genuine, unknown }: Letters['sealed']): Promise<void> {
+    await this.#world.restoreKey();
+    const words = [
+      'deadletter',
+      'retry',
+      '--reason',
+      'seal-key',
+      '--json',
+      '--config',
+      this.#world.configFile,
+    ];
+    const { stdout, stderr } = await headgate(words);
+    const read = retried.safeParse(JSON.parse(stdout.trim() || 'null'));
+    const { committed, refused } = read.data ?? {};
+    if (committed !== genuine || refused !== unknown)
+      this.#problem(`retried ${genuine} with their key and ${unknown} without: ${stdout}${stderr}`);
+    this.#result.retried = committed ?? 0;
+    this.#valid.takeGenuine(this.#hostile.values());
+    await this.#compare(() => Promise.resolve());
+  }
+
   /** All that one source brings, some at a time. */
-  async #feed(way: Way): Promise<void> {
+  async #feed(way: Way, place: number): Promise<void> {
     const { source } = way;
-    const perSource = Math.ceil(this.#options.envelopes / this.#world.ways.length);
-    const recent: Sent[] = [];
+    const { seed, envelopes } = this.#options;
+    const perSource = Math.ceil(envelopes / this.#world.ways.length);
+    const lots = new Lots(way, new Fields(seededEntropy((seed + place * 104_729) >>> 0)));
     let made = 0;
-    let nextSeq = 1;
     const one = async (): Promise<void> => {
       while (made < perSource) {
-        if (this.#onTheirWay(source) >= ON_THEIR_WAY_MAX) {
+        if (this.#arrivals.of(source) >= ON_THEIR_WAY_MAX) {
           await clock.sleep(20);
           continue;
         }
         made += 1;
-        this.#number += 1;
-        const fields = new Fields(seededEntropy((this.#options.seed + this.#number * 7919) >>> 0));
-        const place = made % LARGE_EVERY;
-        if (place === LARGEST_AT || place === TOO_LARGE_AT) {
-          await this.#sendLarge(way, place === LARGEST_AT ? 'largest' : 'too large', fields);
-          continue;
-        }
-        const share = fields.chance(VALID_SHARE)
-          ? 'valid'
-          : fields.chance(REPLAYED_SHARE)
-            ? 'replayed'
-            : 'hostile';
-        const earlier = recent[fields.below(recent.length)];
-        if (share === 'valid' || (share === 'replayed' && !earlier)) {
-          const first = nextSeq;
-          nextSeq += 1 + fields.below(RECORDS_MAX);
-          const sent = this.#makeValid(source, seqs(first, nextSeq - 1));
-          this.#count(source, 'valid');
-          await this.#publishValid(way, sent.bytes);
-          this.#awaited.add({ source, stream: sent.stream, lastSeq: sent.lastSeq, ackedMs: clock.monoMs() });
-          recent.push(sent);
-          if (recent.length > 50) recent.shift();
-        } else if (share === 'replayed' && earlier) {
-          this.#count(source, 'replayed');
-          await this.#publishValid(way, earlier.bytes);
-        } else if (way.signs && !way.isSigned && fields.chance(RACED_SHARE)) {
-          await this.#race(way, fields);
-        } else {
-          await this.#sendHostile(way, fields, earlier?.stream ?? null);
-        }
+        await this.#sendOne(way, lots, made % LARGE_EVERY);
       }
     };
+    // What comes first, others are made of.
+    for (const share of ['valid', 'sealed'] as const) await this.#send(way, { share }, this.#nextFields());
     await Promise.all(Array.from({ length: PUBLISHES_AT_ONCE }, one));
   }
 
-  #makeValid(source: string, ids: number[]): Sent {
-    const stream = `good-${source}`;
-    const sent = envelope({ stream, seqs: ids });
-    for (const { seq, payload } of sent.records) this.#valid.add(`${stream}/${seq}=${Buffer.from(payload)}`);
-    return { source, stream, lastSeq: ids.at(-1) ?? 0, bytes: this.#encode(source, sent) };
+  #sendOne(way: Way, lots: Lots, place: number): Promise<void> {
+    const fields = this.#nextFields();
+    if (place === LARGEST_AT) return this.#sendLarge(way, 'largest', fields);
+    if (place === TOO_LARGE_AT) return this.#sendLarge(way, 'too large', fields);
+    return this.#send(way, lots.next(), fields);
+  }
+
+  #nextFields(): Fields {
+    this.#number += 1;
+    return new Fields(seededEntropy((this.#options.seed + this.#number * 7919) >>> 0));
+  }
+
+  async #send(way: Way, lot: Lot, fields: Fields): Promise<void> {
+    const { source, isSigned } = way;
+    const { keys, seals } = this.#world;
+    const seed = fields.below(2 ** 31);
+    switch (lot.share) {
+      case 'valid':
+      case 'sealed':
+        return this.#sendValid(way, fields, lot.share);
+      case 'replayed':
+      case 'elsewhere':
+        return this.#sendAgain(way, fields, lot.share);
+      case 'raced':
+        return this.#race(way, fields);
+      case 'hostile': {
+        const encode = (one: Envelope) => this.#valid.encode(way, one);
+        return this.#publishHostile(way, hostile(lot.kind, seed, encode, way));
+      }
+      case 'forged': {
+        const stream = isSigned ? null : this.#valid.clearStream(way);
+        return this.#publishHostile(way, forgery(lot.kind, seed, keys, stream));
+      }
+      case 'unproven':
+        return this.#publishHostile(way, unproven(lot.kind, seed));
+      case 'sealed-hostile':
+        return this.#publishHostile(way, sealedHostile(lot.kind, seed, { source, isSigned, keys, seals }));
+    }
+  }
+
+  async #sendValid(way: Way, fields: Fields, kind: 'valid' | 'sealed'): Promise<void> {
+    const { source } = way;
+    const sent = this.#valid.next(way, fields, kind === 'sealed');
+    this.#count(source, kind);
+    await this.#publishValid(way, sent.bytes);
+    this.#arrivals.await({ source, stream: sent.stream, lastSeq: sent.lastSeq });
+    this.#valid.acknowledged(way, sent);
+  }
+
+  async #sendAgain(way: Way, fields: Fields, kind: 'replayed' | 'elsewhere'): Promise<void> {
+    const again = this.#valid.again(way, fields, kind);
+    if (again === null) return;
+    this.#count(way.source, kind);
+    await this.#publishValid(way, again.bytes);
   }
 
   /** A stream's records come twice at once: signed, and forged through a source that accepts any. */
@@ -218,39 +289,14 @@ class Run {
     const genuine = envelope({ stream, seqs: ids });
     const other = this.#world.ways.find(({ signs }) => !signs) ?? way;
     const forged = encodeEnvelope(envelope({ stream, seqs: ids, text: FORGED }));
-    for (const { seq, payload } of genuine.records)
-      this.#valid.add(`${stream}/${seq}=${Buffer.from(payload)}`);
+    this.#valid.take(genuine);
     this.#raced += ids.length;
     this.#count(way.source, 'raced');
     const both = [
       () => this.#publishValid(other, forged),
-      () => this.#publishValid(way, this.#encode(way.source, genuine)),
+      () => this.#publishValid(way, this.#valid.encode(way, genuine)),
     ];
     await Promise.all((fields.chance(0.5) ? both : both.toReversed()).map((send) => send()));
-  }
-
-  /** `signedStream`: a stream of the way's that is in the ledger already, or before this one in its queue. */
-  async #sendHostile(way: Way, fields: Fields, signedStream: string | null): Promise<void> {
-    // Pub/Sub does not name the publisher: there, an envelope of another gateway counts as valid.
-    const kinds = way.source === 'gcp' ? KINDS.filter((kind) => kind !== 'foreign') : KINDS;
-    const kind = kinds[fields.below(kinds.length)] ?? 'noise';
-    const seed = fields.below(2 ** 31);
-    const canForge = way.isSigned || (way.signs && signedStream !== null);
-    if (canForge && fields.chance(FORGED_SHARE)) {
-      const forged = FORGERIES[fields.below(FORGERIES.length)] ?? 'forged';
-      const stream = way.isSigned ? null : signedStream;
-      return this.#publishHostile(way, forgery(forged, seed, this.#world.keys, stream));
-    }
-    if (!way.isSigned && fields.chance(UNPROVEN_SHARE))
-      return this.#publishHostile(way, unproven(fields.pick(UNPROVEN), seed));
-    const encode = (one: Envelope) => this.#encode(way.source, one);
-    await this.#publishHostile(way, hostile(kind, seed, encode, way));
-  }
-
-  /** As the gateway sends it through this source. */
-  #encode(source: string, one: Envelope): Uint8Array {
-    const signs = this.#world.ways.some((way) => way.source === source && way.signs);
-    return encodeEnvelope(one, signs ? this.#world.keys.own : null);
   }
 
   /**
@@ -299,50 +345,6 @@ class Run {
     this.#problem(`${source} took no message: ${JSON.stringify(outcome)}`);
   }
 
-  #onTheirWay(source: string): number {
-    return [...this.#awaited].filter((awaited) => awaited.source === source).length;
-  }
-
-  /** Valid traffic arrives while the hostile comes. */
-  async #watch(over: AbortSignal, say: (line: string) => void): Promise<void> {
-    let movedMs = clock.monoMs();
-    let saidMs = movedMs;
-    while (!over.aborted) {
-      await clock.sleep(100, over);
-      const before = this.#awaited.size;
-      await this.#look();
-      const now = clock.monoMs();
-      if (before === 0 || this.#awaited.size < before) movedMs = now;
-      if (now - movedMs > STALL_MS) {
-        this.#problem(`nothing valid arrived for ${STALL_MS} ms; ${this.#awaited.size} envelopes wait`);
-        movedMs = now;
-      }
-      if (now - saidMs < 10_000) continue;
-      saidMs = now;
-      say(`${this.#number} sent, ${this.#awaited.size} valid ones on their way`);
-    }
-  }
-
-  async #look(): Promise<void> {
-    try {
-      const { gateways } = await this.#world.status();
-      const streams = gateways.flatMap((gateway) => gateway.streams);
-      const completeTo = new Map(streams.map((stream) => [stream.stream, stream]));
-      const now = clock.monoMs();
-      for (const awaited of this.#awaited) {
-        const held = completeTo.get(awaited.stream);
-        const missing = held?.missing.some(({ first }) => first <= awaited.lastSeq) ?? true;
-        if (missing || (held?.highest ?? 0) < awaited.lastSeq) continue;
-        this.#awaited.delete(awaited);
-        const { validMsMax } = this.#result;
-        const { source } = awaited;
-        validMsMax[source] = Math.max(validMsMax[source] ?? 0, Math.round(now - awaited.ackedMs));
-      }
-    } catch (error) {
-      this.#problem(`the router does not answer: ${String(error)}`);
-    }
-  }
-
   /** Waits until the router has no work left, or makes no progress; the comparison decides. */
   async #settled(): Promise<void> {
     let settledBefore = -1;
@@ -353,32 +355,11 @@ class Run {
         ({ name, received, settled }) => received === settled && received >= (this.#taken.get(name) ?? 0),
       );
       const isToldOf = this.#world.unsettled() === 0 && (ledger?.deadLetters ?? 0) >= this.#hostile.size;
-      if (this.#awaited.size === 0 && isRead && isToldOf) return;
+      if (this.#arrivals.size === 0 && isRead && isToldOf) return;
       if (settled !== settledBefore) movedMs = clock.monoMs();
       settledBefore = settled;
       await clock.sleep(100);
     }
-  }
-
-  async #compareDeadLetters(ledger: Ledger): Promise<void> {
-    const missing = new Map(this.#hostile);
-    const { maintenance } = ledger;
-    const heads = await maintenance.deadLetterHeads({}, Number.MAX_SAFE_INTEGER);
-    for (const { id, source, reason } of heads) {
-      const letter = await maintenance.loadDeadLetter(id);
-      const name = nameOf(source, letter?.bytes ?? Buffer.of());
-      const expected = this.#hostile.get(name);
-      missing.delete(name);
-      this.#result.letters[source] = (this.#result.letters[source] ?? 0) + 1;
-      this.#result.reasons[reason] = (this.#result.reasons[reason] ?? 0) + 1;
-      if (!expected) this.#problem(`a dead letter that was not hostile: ${source} ${reason}`);
-      else if (!expected.reasons.includes(reason))
-        this.#problem(`${expected.kind} through ${source} is ${reason}`);
-      const judges = this.#world.ways.some((way) => way.source === source && way.judges);
-      const wrong = judges ? wrongAnswer(this.#answers.get(name), reason) : null;
-      if (wrong !== null) this.#problem(wrong);
-    }
-    for (const [name, { kind }] of missing) this.#problem(`no dead letter for ${kind} (${name})`);
   }
 
   #count(source: string, kind: string): void {
@@ -390,8 +371,4 @@ class Run {
   #problem(problem: string): void {
     if (this.#result.problems.length < PROBLEMS_MAX) this.#result.problems.push(problem);
   }
-}
-
-function nameOf(source: string, bytes: Uint8Array): string {
-  return `${source} ${createHash('sha256').update(bytes).digest('hex')}`;
 }

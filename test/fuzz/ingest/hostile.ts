@@ -7,60 +7,22 @@ import { encode as encodeCbor } from 'cborg';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
-import { type EnvelopeSigner, openFrame } from '../../../shared/envelope/frame.ts';
+import { openFrame } from '../../../shared/envelope/frame.ts';
 import { GAP_REASONS } from '../../../shared/record.ts';
 import { envelope } from '../../router/ledger/envelopes.ts';
 import { Fields } from '../packets.ts';
-
-export const KINDS = [
-  'noise',
-  'truncated',
-  'flipped',
-  'cbor',
-  'schema',
-  'bomb',
-  'oversized',
-  'nul',
-  'foreign',
-] as const;
-
-/** Each has a case in {@link forgery}: one of a sealed envelope belongs here too. */
-export const FORGERIES = [
-  'stripped',
-  'forged',
-  'stranger',
-  'cross-gateway',
-  'downgraded',
-  'grafted',
-] as const;
-
-/** What an envelope without a verified signature may not do, where a source accepts any. */
-export const UNPROVEN = ['wide-gap', 'far-end'] as const;
-
-type Kind = (typeof KINDS)[number];
-type Unproven = (typeof UNPROVEN)[number];
-type Forgery = (typeof FORGERIES)[number];
-
-/** The keys of gw-1, of another registered gateway, and of nobody. */
-export interface FuzzKeys {
-  own: EnvelopeSigner;
-  other: EnvelopeSigner;
-  stranger: EnvelopeSigner;
-}
+import {
+  DAMAGED,
+  type Forgery,
+  type FuzzKeys,
+  type Hostile,
+  type Kind,
+  made,
+  SIGNATURE_REASONS,
+  type Unproven,
+} from './kinds.ts';
 
 const FORGED_GAP = { first: 1_000_000, last: 2_000_000, reason: 'quota' } as const;
-const SIGNATURE_REASONS = ['unsigned', 'unknown-key', 'signature'];
-
-export interface Hostile {
-  /** `largest` and `too large`: by the bounds of a source, not by the seed alone. */
-  kind: Kind | Forgery | Unproven | 'largest' | 'too large';
-  bytes: Buffer;
-  /** Any of these is right. */
-  reasons: readonly string[];
-}
-
-/** A flipped bit or a cut is found by whichever check comes to it first. */
-const DAMAGED = ['truncated', 'magic', 'version', 'flags', 'checksum', 'frame'];
 /** Far more than an envelope of one metering unit, and what every provider takes with what it adds. */
 const OVERSIZED_BYTES = 80_000;
 /** Larger ones repeat it: to draw each of millions of bytes would take longer than to send them. */
@@ -116,7 +78,7 @@ function madeOf(kind: Kind, seed: number, encode: Encode): Hostile {
     case 'schema':
       return made(kind, frame(encodeCbor(wrongBody(fields))), ['schema', 'cbor']);
     case 'bomb':
-      return made(kind, bomb(1_000_001 + fields.below(5_000_000)), ['limit']);
+      return made(kind, frame(bomb(1_000_001 + fields.below(5_000_000)), 1), ['limit']);
     case 'oversized':
       return made(kind, frame(Buffer.from(fields.bytes(OVERSIZED_BYTES))), ['cbor', 'schema', 'limit']);
     case 'nul':
@@ -195,10 +157,6 @@ export function noise(
   return made(kind, frame(body), kind === 'largest' ? read : ['limit']);
 }
 
-function made(kind: Hostile['kind'], bytes: Buffer, reasons: readonly string[]): Hostile {
-  return { kind, bytes, reasons };
-}
-
 /** A body with one wrong part. */
 function wrongBody(fields: Fields): unknown {
   const record: unknown[] = [1, 5, 0, 0, Buffer.of(1)];
@@ -237,11 +195,17 @@ function wrongBody(fields: Fields): unknown {
 }
 
 /** A few hundred bytes that unpack to a list of this many empty lists. */
-function bomb(lists: number): Buffer {
+export function bomb(lists: number): Buffer {
   const body = Buffer.alloc(5 + lists, 0x80);
   body.writeUInt8(0x9a, 0);
   body.writeUInt32BE(lists, 1);
-  return frame(zstdCompressSync(body, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }), 1);
+  return zstdCompressSync(body, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+}
+
+/** The CRC-32 of a signed frame, written anew. */
+export function withChecksum(bytes: Buffer): Buffer {
+  bytes.writeUInt32BE(crc32(bytes.subarray(8, -64), crc32(bytes.subarray(0, 4))), 4);
+  return bytes;
 }
 
 /** A header that is right for `body`. */

@@ -18,7 +18,7 @@ for (const problem of problems) console.log(`FAILED: ${problem}`);
 console.table(result.sent);
 console.table(result.reasons);
 console.table({ 'dead letters': result.letters, 'valid, ms at most': result.validMsMax });
-console.log(`${result.records} records`);
+console.log(`${result.records} records; ${result.retried} letters taken with their key back`);
 if (json)
   console.log(
     JSON.stringify({ engine: engine ?? EMBEDDED, seed, envelopes, ...result, problems: problems.length }),

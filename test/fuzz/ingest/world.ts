@@ -1,7 +1,4 @@
-/**
- * The three loopback clouds and an MQTT broker in this process, and a real router that reads them in one of
- * its own, where gateways also post to it.
- */
+/** Providers of all five types, and a real router that reads them in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
@@ -15,22 +12,23 @@ import { openPublisher } from '../../../agent/providers/open.ts';
 import { typeOf } from '../../../agent/providers/provider-type.ts';
 import type { Publisher } from '../../../agent/providers/publisher.ts';
 import { PROVIDER_TYPES } from '../../../agent/providers/types.ts';
-import { fiveFreePorts } from '../../../demo/http.ts';
-import { AwsCloud } from '../../../loopback/aws.ts';
-import { AzureCloud } from '../../../loopback/azure.ts';
-import { createCertificateAuthority, type KeyAndCertificate } from '../../../loopback/ca.ts';
-import { GcpCloud } from '../../../loopback/gcp.ts';
 import type { RouterConfig } from '../../../router/config.ts';
 import { routerConfigSchema } from '../../../router/config.ts';
 import type { RouterStatus } from '../../../shared/admin-api/status.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { newSealKey, SEALING, sealKeyFolder } from '../../../shared/sealing/seal-key.ts';
+import { openSession } from '../../../shared/sealing/session.ts';
 import { envelopeSigner } from '../../../shared/signing/envelope-signature.ts';
+import { keepKey, removeKey } from '../../../shared/signing/key-folder.ts';
 import { newPrivateKey } from '../../../shared/signing/private-key.ts';
 import { signerOf } from '../../../shared/signing/signature.ts';
-import { startPlainBroker } from '../../plain-broker.ts';
-import type { FuzzKeys } from './hostile.ts';
+import { startFiveClouds } from '../../five-clouds.ts';
+import { freePort } from '../../servers/free-port.ts';
+import { until } from '../../until.ts';
+import type { FuzzKeys, FuzzSeals } from './kinds.ts';
+import { privateStream } from './sealed.ts';
 
 const BIN = fileURLToPath(new URL('../../../bin/headgate.js', import.meta.url));
 /**
@@ -52,9 +50,13 @@ const SIGNED: readonly string[] = ['gcp', 'https'];
 /** Sources through which the gateway's own envelopes are signed. */
 const SIGNING: readonly string[] = [...SIGNED, 'mqtt'];
 
-const signs = (key: KeyObject) => envelopeSigner(signerOf(key));
+/** More than an agent's default, up to the bounds here. */
+const LARGEST = new Map([
+  ['mqtt', { max_envelope_bytes: '20MiB' }],
+  ['https', { max_envelope_bytes: '2MiB' }],
+]);
 
-const nameOf = (source: object): string => String(Reflect.get(source, 'name'));
+const signs = (key: KeyObject) => envelopeSigner(signerOf(key));
 
 const registered = (key: KeyObject) => ({
   public_keys: [createPublicKey(key).export({ type: 'spki', format: 'pem' })],
@@ -79,7 +81,13 @@ export interface Way {
 export interface World {
   ways: readonly Way[];
   keys: FuzzKeys;
+  seals: FuzzSeals;
   config: RouterConfig;
+  configFile: string;
+  /** Removes a seal key while the router runs; resolves when the router has noticed. */
+  withdrawKey(): Promise<void>;
+  /** Puts it back. */
+  restoreKey(): Promise<void>;
   status(): Promise<RouterStatus>;
   /** Messages that clouds have not yet been told to forget. */
   unsettled(): number;
@@ -92,54 +100,37 @@ export interface World {
 
 /** `ledger`: that of router.yaml; the embedded one when it is absent. */
 export async function createWorld(dir: string, ledger?: object): Promise<World> {
-  const ca = await createCertificateAuthority(clock, entropy);
-  const caFile = join(dir, 'ca.pem');
-  writeFileSync(caFile, ca.ca);
-  const options = { ca, caFile, clock, entropy, log: silent };
-  const clouds = [new AwsCloud(options), new AzureCloud(options), new GcpCloud(options)];
-  await Promise.all(clouds.map((cloud) => cloud.start()));
-  const broker = await startPlainBroker();
-  const mqtt = { name: 'mqtt', type: 'mqtt', url: `mqtt://127.0.0.1:${broker.port}` };
-  const [admin, port] = await fiveFreePorts(entropy);
-  const server = writePair(dir, 'server', await ca.issue('localhost', 'server'));
-  const client = writePair(dir, 'client', await ca.issue('gw-1', 'client'));
-  const endpoint = { name: 'https', type: 'https', port, client_ca_file: caFile, ...server };
+  const five = await startFiveClouds(dir, 'gw-1');
+  const admin = await freePort();
   const [own, other, stranger] = [newPrivateKey(entropy), newPrivateKey(entropy), newPrivateKey(entropy)];
   const gatewaysFile = join(dir, 'gateways.yaml');
   writeFileSync(
     gatewaysFile,
     stringify({ gateways: { 'gw-1': registered(own), 'gw-2': registered(other) } }),
   );
+  const dataDir = join(dir, 'router');
+  const sources = five.sources.map((source) => ({
+    ...source,
+    accept: SIGNED.includes(source.name) ? 'signed' : 'any',
+  }));
+  const { seals, ...sealKeys } = await createSeals(sealKeyFolder(dataDir));
   const raw = {
-    data_dir: join(dir, 'router'),
+    data_dir: dataDir,
     gateways_file: gatewaysFile,
     admin: { port: admin },
-    sources: [
-      ...clouds.map((cloud) => cloud.routerConfig()),
-      { ...mqtt, topic_authenticated: true },
-      endpoint,
-    ].map((source) => ({ ...source, accept: SIGNED.includes(nameOf(source)) ? 'signed' : 'any' })),
+    sources,
+    sealing: { required_streams: sources.map(({ name }) => privateStream(name)) },
     dead_letters: { max_bytes: '4GiB' },
     ...(ledger && { ledger }),
   };
-  writeFileSync(join(dir, 'router.yaml'), stringify(raw), { mode: 0o600 });
-  const router = new RouterProcess(join(dir, 'router.yaml'));
+  const configFile = join(dir, 'router.yaml');
+  writeFileSync(configFile, stringify(raw), { mode: 0o600 });
+  const router = new RouterProcess(configFile);
   const { providers } = agentConfigSchema.parse({
     gateway: 'gw-1',
     data_dir: dir,
     broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }] },
-    providers: [
-      ...clouds.map((cloud) => cloud.agentConfig('gw-1')),
-      { ...mqtt, max_envelope_bytes: '20MiB' },
-      {
-        name: 'https',
-        type: 'https',
-        url: `https://localhost:${port}`,
-        ca_file: caFile,
-        max_envelope_bytes: '2MiB',
-        ...client,
-      },
-    ],
+    providers: five.providers.map((provider) => ({ ...provider, ...LARGEST.get(provider.name) })),
     policy: {},
   });
   const ways: Way[] = [];
@@ -157,7 +148,18 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
   const world: World = {
     ways,
     keys: { own: signs(own), other: signs(other), stranger: signs(stranger) },
+    seals,
     config: routerConfigSchema.parse(raw),
+    configFile,
+    async withdrawKey() {
+      await sealKeys.withdraw();
+      await until('the router has noticed that a key is gone', async () =>
+        /^headgate_router_seal_keys 1$/m.test(
+          await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text(),
+        ),
+      );
+    },
+    restoreKey: sealKeys.restore,
     complaints: router.complaints,
     async status() {
       // More streams than a run makes: all of them are in the first page.
@@ -166,17 +168,38 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
       if (status.next !== null) throw new Error('the router has more streams than a page');
       return status;
     },
-    unsettled: () => clouds.reduce((sum, cloud) => sum + cloud.meter().unsettled, 0),
+    unsettled: () => Object.values(five.clouds).reduce((sum, cloud) => sum + cloud.meter().unsettled, 0),
     stopRouter: () => router.stop(),
     async stop() {
       await Promise.all(ways.map(({ publisher }) => publisher.close()));
       await router.stop();
-      await Promise.all(clouds.map((cloud) => cloud.stop()));
-      await broker.stop();
+      await five.stop();
     },
   };
   await untilConnected(world);
   return world;
+}
+
+/** The seal keys of the router, one of which can be withdrawn, and what a gateway seals with. */
+async function createSeals(folder: string) {
+  const [current, next, gone] = [newSealKey(entropy), newSealKey(entropy), newSealKey(entropy)];
+  await keepKey(folder, current, SEALING);
+  let kept = await keepKey(folder, gone, SEALING);
+  const to = (recipients: readonly KeyObject[], gateway = 'gw-1') =>
+    openSession(recipients.map(createPublicKey), { gateway, entropy });
+  const seals: FuzzSeals = {
+    good: [await to([current]), await to([next, current]), await to([current, gone])],
+    withdrawn: await to([gone]),
+    unknown: await to([next]),
+    other: await to([current], 'gw-2'),
+  };
+  return {
+    seals,
+    withdraw: () => removeKey(kept),
+    async restore() {
+      kept = await keepKey(folder, gone, SEALING);
+    },
+  };
 }
 
 /**
@@ -194,13 +217,6 @@ function boundsOf({ type, maxEnvelopeBytes }: Publisher): Pick<Way, 'bytesMax' |
     default:
       return { bytesMax: maxEnvelopeBytes, refusesLarger: true };
   }
-}
-
-function writePair(dir: string, name: string, { cert, key }: KeyAndCertificate) {
-  const files = { cert_file: join(dir, `${name}.crt`), key_file: join(dir, `${name}.key`) };
-  writeFileSync(files.cert_file, cert);
-  writeFileSync(files.key_file, key, { mode: 0o600 });
-  return files;
 }
 
 /** Before that, an MQTT broker keeps nothing for the router. */
