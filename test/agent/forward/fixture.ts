@@ -10,7 +10,7 @@ import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
-import { createLogger } from '../../../shared/log.ts';
+import { createLogger, type Logger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy/policy.ts';
 import { latency } from '../../latency.ts';
 import { storeOn } from '../store/fixture.ts';
@@ -31,6 +31,8 @@ export interface AgentOptions {
   clock?: Clock;
   /** Default: neither signed nor sealed. */
   protect?: Protect;
+  /** Rows of streams with `until: receipt` wait for one. */
+  receipts?: boolean;
   /** Parts of the policy. */
   stream?: Record<string, unknown>;
   policy?: Record<string, unknown>;
@@ -47,7 +49,8 @@ export interface Agent {
   mostInFlight(provider?: string): number;
   /** Publishers that were closed, in order. */
   closed: string[];
-  /** Lines of the log. */
+  log: Logger;
+  /** Its lines. */
   logged: Array<Record<string, unknown>>;
   stop(): Promise<void>;
 }
@@ -128,6 +131,7 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
     clock,
     log,
     ...(options.protect && { protect: options.protect }),
+    ...(options.receipts && { receipts: true }),
   });
   await store.start();
   await forwarder.start();
@@ -138,6 +142,7 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
     senders,
     accepted,
     closed,
+    log,
     logged,
     mostInFlight: (provider) =>
       provider === undefined ? Math.max(0, ...most.values()) : (most.get(provider) ?? 0),

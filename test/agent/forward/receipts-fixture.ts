@@ -5,11 +5,7 @@
 
 import type { Test } from 'tap';
 import { ReceiptTracker } from '../../../agent/downlink/receipt-tracker.ts';
-import { Sender } from '../../../agent/forward/delivery/sender.ts';
-import { Forwarder } from '../../../agent/forward/forwarder.ts';
 import type { Publisher } from '../../../agent/providers/publisher.ts';
-import { LiveRouting } from '../../../agent/routing/live-routing.ts';
-import type { Store } from '../../../agent/store/store.ts';
 import {
   absorb,
   completenessOf,
@@ -19,12 +15,10 @@ import {
 import { streamReceipts } from '../../../router/receipts/receipt.ts';
 import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
-import { createLogger } from '../../../shared/log.ts';
-import { policySchema } from '../../../shared/policy/policy.ts';
 import type { StreamKey } from '../../../shared/record.ts';
 import { latency } from '../../latency.ts';
 import { SkippingClock } from '../../skipping-clock.ts';
-import { storeOn } from '../store/fixture.ts';
+import { type Agent as Forwarding, agentOn as forwardingOn } from './fixture.ts';
 
 export const LAG_MS = 10_000;
 export const GATEWAY = 'gw-1';
@@ -54,12 +48,9 @@ export class Router {
   }
 }
 
-export interface Agent {
+export interface Agent extends Pick<Forwarding, 'store' | 'forwarder' | 'routing'> {
   clock: SkippingClock;
-  store: Store;
   tracker: ReceiptTracker;
-  forwarder: Forwarder;
-  routing: LiveRouting;
   lines: Array<Record<string, unknown>>;
   /** Publishes with records or gaps that the provider acknowledged. */
   acknowledged(provider: string): number;
@@ -77,51 +68,28 @@ interface Setup {
 export async function agentOn(t: Test, file: string, setup: Setup): Promise<Agent> {
   const { router, grey = new Set(), stream = {}, providers = ['a', 'b'] } = setup;
   const clock = new SkippingClock();
-  const { store } = storeOn(file);
-  const lines: Agent['lines'] = [];
-  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(JSON.parse(line)) });
-  const telemetry = {
-    topics: ['#'],
-    until: 'receipt',
-    preferred_providers: ['a'],
-    linger: '10ms',
-    ...stream,
-  };
-  const parsed = policySchema.parse({ streams: { telemetry }, failover: { dwell: '100ms' } });
-  const policy = { ...parsed, failover: { ...parsed.failover, receipt_lag: LAG_MS } };
-  const facts = { type: 'mqtt', region: 'none', enabled: true, priority: 1, slaPercent: 99.9 } as const;
-  const all = providers.map((name) => ({ name, ...facts, certifications: [] }));
-  const routing = new LiveRouting({ policy, providers: all, clock, log });
   const counts = new Map<string, number>();
-  const senders = new Map(
-    providers.map((provider) => {
-      const publisher: Publisher = {
-        type: 'mqtt',
-        maxEnvelopeBytes: 128_000,
-        async publish(message) {
-          await latency(5);
-          const envelope = decodeEnvelope(message.bytes);
-          if (envelope.stream !== HEARTBEAT_STREAM) counts.set(provider, (counts.get(provider) ?? 0) + 1);
-          if (!grey.has(provider)) router.take(envelope);
-          return { kind: 'accepted' };
-        },
-        close: () => Promise.resolve(),
-      };
-      const ignored = { count: () => 0, onOutcome: () => undefined };
-      return [provider, new Sender({ provider, publisher, routing, clock, log, ...ignored })];
-    }),
-  );
-  const forwarder = new Forwarder({
-    gateway: GATEWAY,
-    policy,
-    store,
-    routing,
-    senders,
-    currentClock: () => ({ bootId: 'boot-1', offsetMs: 0, quality: 'synchronised' }),
-    clock,
-    log,
-    receipts: true,
+  const publisher = (provider: string): Publisher => ({
+    type: 'mqtt',
+    maxEnvelopeBytes: 128_000,
+    async publish(message) {
+      await latency(5);
+      const envelope = decodeEnvelope(message.bytes);
+      if (envelope.stream !== HEARTBEAT_STREAM) counts.set(provider, (counts.get(provider) ?? 0) + 1);
+      if (!grey.has(provider)) router.take(envelope);
+      return { kind: 'accepted' };
+    },
+    close: () => Promise.resolve(),
   });
+  const forwarding = await forwardingOn(file, {
+    providers,
+    publisher,
+    clock,
+    receipts: true,
+    stream: { until: 'receipt', preferred_providers: ['a'], ...stream },
+    policy: { failover: { dwell: '100ms', receipt_lag: `${LAG_MS}ms` } },
+  });
+  const { store, forwarder, routing, log, logged: lines } = forwarding;
   const tracker = new ReceiptTracker({
     streams: () => forwarder.queued(),
     settlements: forwarder.settlements,
@@ -131,11 +99,9 @@ export async function agentOn(t: Test, file: string, setup: Setup): Promise<Agen
     clock,
     log,
   });
-  await store.start();
-  await forwarder.start();
   let stopped: Promise<void> | null = null;
   const stop = (): Promise<void> => {
-    stopped ??= forwarder.stop().then(() => store.stop());
+    stopped ??= forwarding.stop();
     return stopped;
   };
   t.teardown(stop);
