@@ -65,7 +65,9 @@ export async function pahoSuite(): Promise<string> {
 /** The JSON lines that a script of python/ prints. */
 export async function runPython(script: string, options: unknown): Promise<Record<string, unknown>[]> {
   const interpreter = await python();
-  return lines(await tool(interpreter, ['-B', join(HERE, 'python', script), JSON.stringify(options)], PYTHON));
+  return lines(
+    await tool(interpreter, ['-B', join(HERE, 'python', script), JSON.stringify(options)], PYTHON),
+  );
 }
 
 /** The JSON lines that a program of go/ prints. */

@@ -186,8 +186,8 @@ t.test('no descriptor is free: metrics and status are answered, records go in an
     const { status, text } = await toAgent.ask(path);
     t.match({ status, text }, { status: 503, text: /no file descriptor is free/ }, path);
   }
-  const hold = await toAgent.ask('/v1/holds', { provider: 'aws', for: '1m', why: 'a test' });
-  t.match(hold, { status: 503 });
+  const hold = await toAgent.ask('/v1/holds', { provider: 'aws', for: '1s', reason: 'a test' });
+  t.match(hold, { status: 200, text: /"kept":false/ }, 'a hold counts, and says that it is not in its file');
   await until('the other records are in the ledger', async () => (await inLedger()) === 2 * RECORDS);
   await until('the buffer is empty', async () => {
     const { buffer } = await toAgent.json('/v1/status', agentStatus);

@@ -34,7 +34,8 @@ const servers = [`nats://127.0.0.1:${server.port}`];
 const login = { user: LOGIN.username, password: LOGIN.password };
 
 async function opened(t: Test, name: string, role: LedgerRole = 'router'): Promise<Ledger> {
-  // Snapshots after every second commit of a router; a tool, like any, writes some for its memory's sake alone.
+  // Snapshots after every second commit of a router; a tool, like any, writes some for its memory's sake
+  // alone.
   const limits = role === 'router' ? { snapshotCommits: 2 } : {};
   const options = { servers, ...login, name, replicas: 1, timeoutMs: 8000, clock, log, role, limits };
   const ledger = await openJetStreamLedger(options);

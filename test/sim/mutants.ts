@@ -170,8 +170,8 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I5',
     what: 'a message is settled before the commit',
     file: 'router/ingest/ingest.ts',
-    from: 'const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };',
-    to: "settle('settle');\n      const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };",
+    from: 'const waiting = { entry, delivery, sender, bytes: sizeOf(envelope), settle };',
+    to: "settle('settle');\n      const waiting = { entry, delivery, sender, bytes: sizeOf(envelope), settle };",
   },
   {
     breaks: 'I6',

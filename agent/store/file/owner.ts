@@ -1,7 +1,7 @@
 /**
  * The gateway whose records a buffer holds. Ids name the gateway of the configuration, so another gateway's
- * records would be delivered as this one's: a buffer that was put into the wrong folder, or a gateway that got
- * another name, is refused while anything waits in it.
+ * records would be delivered as this one's: a buffer that was put into the wrong folder, or a gateway that
+ * got another name, is refused while anything waits in it.
  */
 import type Database from 'better-sqlite3';
 import { StoreError } from '../types.ts';
@@ -10,8 +10,8 @@ export const OWNER =
   'CREATE TABLE owner (id INTEGER PRIMARY KEY CHECK (id = 1), gateway TEXT NOT NULL) STRICT';
 
 /**
- * Makes the buffer the gateway's, where nothing waits in it. Returns the gateway that had it before, null when
- * it is the same or none. Throws StoreError `foreign`. Call it before an epoch begins.
+ * Makes the buffer the gateway's, where nothing waits in it. Returns the gateway that had it before, null
+ * when it is the same or none. Throws StoreError `foreign`. Call it before an epoch begins.
  */
 export function own(db: Database.Database, gateway: string): string | null {
   const before = db.prepare<[], string>('SELECT gateway FROM owner').pluck().get() ?? null;

@@ -1,9 +1,9 @@
 /**
  * The JetStream streams of a ledger, and the check that they belong together. Each carries the ledger's id in
  * its description. Each except the log also holds a permanent message with the id, which distinguishes a
- * purged stream from an empty one. The log begins with commit 1. These messages in `cursors` and `records` also
- * note how far all streams had come, so that one that was recreated or restored from an older copy is detected
- * (notes.ts, faults.ts).
+ * purged stream from an empty one. The log begins with commit 1. These messages in `cursors` and `records`
+ * also note how far all streams had come, so that one that was recreated or restored from an older copy is
+ * detected (notes.ts, faults.ts).
  *
  * A part that is missing, purged, older than its last read, or of another ledger is never recreated: its
  * content exists nowhere else. The exception is `state`, which can be rebuilt from the log.

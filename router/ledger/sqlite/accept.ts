@@ -21,7 +21,8 @@ const FAULTS_MAX = 20;
 
 /**
  * A line for each table. Throws StartRefused for a table without which records would be missed or taken
- * twice, and for a wrong key. A missing file, or one that a router has to bring forward first, has nothing to accept.
+ * twice, and for a wrong key. A missing file, or one that a router has to bring forward first, has nothing to
+ * accept.
  */
 export function acceptTables(file: string, key: FileKey | null = null): string[] {
   if (!existsSync(file)) return [];
