@@ -10,6 +10,7 @@ import type { Envelope } from '../../../shared/envelope/envelope.ts';
 import { FORMAT_LIMITS } from '../../../shared/envelope/limits.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
+import { asTimePasses } from '../../until.ts';
 import { envelope, seqs } from '../ledger/envelopes.ts';
 
 async function started(t: Test, options: Partial<DecodePoolOptions> = {}) {
@@ -104,6 +105,24 @@ t.test('a lane keeps its order, small behind large; other lanes go on', async (t
   );
   t.match(done.at(-1), ['a4 no envelope', { reason: 'magic' }]);
   t.equal(pool.waitingBytes, 0);
+});
+
+t.test('a lane rests after a costly envelope while others are about, and alone it does not', async (t) => {
+  const clock = new ManualClock();
+  const { pool } = await started(t, { threads: 1, clock });
+  const bombs = [1, 2].map((i): [string, string, Uint8Array] => ['bad', `bomb ${i}`, bomb('bad', 4_000_000)]);
+  t.equal((await decodeAll(pool, bombs)).length, 2, 'alone, with the clock stopped');
+  await decodeOne(pool, 'good', encodeEnvelope(small('good', 1)));
+  let done = 0;
+  const both = bombs.map(([lane, , bytes]) =>
+    pool.decode({ lane, bytes, gateway: lane }, async () => {
+      done += 1;
+    }),
+  );
+  await Promise.race(both);
+  await decodeOne(pool, 'other', encodeEnvelope(large('other')));
+  t.equal(done, 1, 'the other gateway’s came later, and had the thread first');
+  await asTimePasses(clock, 10, 'the second bomb is done', () => done === 2);
 });
 
 t.test('eight bombs of one gateway delay another gateway by one of them at most', async (t) => {
