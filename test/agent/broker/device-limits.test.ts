@@ -11,7 +11,7 @@ import { deviceOf } from '../../../agent/broker/persistence/device-of.ts';
 import { DeviceLimits } from '../../../agent/broker/rates/device-limits.ts';
 import { PacketRate } from '../../../agent/broker/rates/packet-rate.ts';
 import { ManualClock } from '../../manual-clock.ts';
-import { until } from '../../until.ts';
+import { asTimePasses, until } from '../../until.ts';
 import { device, loggedIn, login, PASSWORD, startGated } from './access/devices-fixture.ts';
 import { connack, connect, PINGREQ, PINGRESP, puback, publish } from './conformance/packets.ts';
 import { sessionsOn, startBroker } from './fixture.ts';
@@ -307,8 +307,10 @@ for (const how of ['a message for each byte', 'fragments of a byte']) {
     other.socket.send(PINGREQ);
     await until('another client is answered', () => other.heard.hex.endsWith(PINGRESP.toString('hex')));
     t.notOk(busy.heard.hex.endsWith(PINGRESP.toString('hex')), 'not read');
-    clock.advance(2000);
-    await until('it is read again', () => busy.heard.hex.endsWith(PINGRESP.toString('hex')));
+    // How much is read at once is for the socket to say, and so how often the client is held.
+    await asTimePasses(clock, 100, 'it is read again', () =>
+      busy.heard.hex.endsWith(PINGRESP.toString('hex')),
+    );
     t.ok(busy.heard.hex.includes(puback(1).toString('hex')), 'nothing is lost');
   });
 }

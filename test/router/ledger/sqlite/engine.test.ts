@@ -51,7 +51,7 @@ t.test('files that are not ours are refused with a clear error', async (t) => {
   other.exec('CREATE TABLE something (id INTEGER)');
   other.close();
   t.throws(() => openLedgerFile(foreign), { message: /not a Headgate ledger/ });
-  t.throws(() => openLedgerFile(join(folder, 'text')), { message: /not a database/ });
+  t.throws(() => openLedgerFile(join(folder, 'text')), { message: /damaged, or encrypted/, exitCode: 78 });
   await t.rejects(
     openSqliteLedger({ file: newer, clock: systemClock, log: createLogger({ level: 'silent', levels: {} }) }),
   );
