@@ -306,12 +306,12 @@ for (const how of ['a message for each byte', 'fragments of a byte']) {
     busy.socket.send(PINGREQ);
     other.socket.send(PINGREQ);
     await until('another client is answered', () => other.heard.hex.endsWith(PINGRESP.toString('hex')));
-    t.notOk(busy.heard.hex.endsWith(PINGRESP.toString('hex')), 'not read');
+    t.notOk(busy.heard.hex.includes(PINGRESP.toString('hex')), 'not read');
     // How much is read at once is for the socket to say, and so how often the client is held.
-    await asTimePasses(clock, 100, 'it is read again', () =>
-      busy.heard.hex.endsWith(PINGRESP.toString('hex')),
+    const answers = [puback(1), PINGRESP].map((packet) => packet.toString('hex'));
+    await asTimePasses(clock, 100, 'it is read again, and nothing is lost', () =>
+      answers.every((answer) => busy.heard.hex.includes(answer)),
     );
-    t.ok(busy.heard.hex.includes(puback(1).toString('hex')), 'nothing is lost');
   });
 }
 
