@@ -5,7 +5,8 @@
  * pushes out its own rows, and none of an account that holds less.
  *
  * Per source, like the quotas (router/quotas): the owner of one cloud account can send genuine envelopes
- * again. Messages whose gateway nothing proves are one account of their source.
+ * again. Messages whose gateway nothing proves are one account of their source, which has no share: only the
+ * bound of all.
  */
 import { matchesPattern } from './stream-pattern.ts';
 
@@ -77,7 +78,11 @@ export function sharesOf(
   };
 }
 
+const UNBOUNDED: Share = { rowsMax: Number.POSITIVE_INFINITY, bytesMax: Number.POSITIVE_INFINITY };
+
 function shareOf(rules: ShareRules, gateway: string): Share {
+  // Of any number of gateways: the bound of all is theirs.
+  if (gateway === '') return UNBOUNDED;
   const own = rules.groups.find(({ gateways }) => gateways.some((name) => matchesPattern(name, gateway)));
   const bound = (value: number): number => (value === 0 ? Number.POSITIVE_INFINITY : value);
   return { rowsMax: bound(own?.rows ?? rules.rows), bytesMax: bound(own?.bytes ?? rules.bytes) };

@@ -121,6 +121,7 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
     sources,
     sealing: { required_streams: sources.map(({ name }) => privateStream(name)) },
     dead_letters: { max_bytes: '4GiB' },
+    quotas: { dead_letters: 0, dead_letter_bytes: '0B' },
     ...(ledger && { ledger }),
   };
   const configFile = join(dir, 'router.yaml');

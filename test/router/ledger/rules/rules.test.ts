@@ -109,6 +109,9 @@ t.test('shares: an account that holds less than the others loses nothing to them
     ['gw-0', 300],
     ['gw-1', 200],
   ]);
+  const nobody = [{ source: 's', gateway: '', rows: 9, bytes: 900 }];
+  const any = { rows: 1, bytes: 1, groups: [{ gateways: ['*'], rows: 1, bytes: 1 }] };
+  t.strictSame(capsOf(nobody, any, all), [], 'a gateway that nothing proves has no share');
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 400 })), (bytes) => {
       const accounts = held(...bytes);
