@@ -116,8 +116,9 @@ t.test('a letter that cannot be added in the middle of it leaves nothing behind'
   const shares = { rows: 3, bytes: 0, groups: [] };
   const { ledger } = await openIn(t, file, { deadLetters: { rowsMax: 10, bytesMax: 10_000, shares } });
   const db = shell(t, file);
+  const letter = { source: 's', gateway: 'gw-1', reason: 'r', receivedWallMs: 1 };
   const add = (detail: string, bytes = 1) =>
-    ledger.deadLetter({ source: 's', reason: 'r', detail, bytes: Buffer.alloc(bytes), receivedWallMs: 1 });
+    ledger.deadLetter({ ...letter, detail, bytes: Buffer.alloc(bytes) });
   for (const detail of ['1', '2', '3']) await add(detail);
   db.exec("CREATE TRIGGER full BEFORE DELETE ON dead_letter BEGIN SELECT RAISE(ABORT, 'disk is full'); END");
   for (const detail of ['a', 'b']) await t.rejects(add(detail), { message: /disk is full/ });
