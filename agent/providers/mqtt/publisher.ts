@@ -13,6 +13,9 @@ import { Tries, type Try } from '../tries.ts';
 import type { MqttOptions } from './options.ts';
 import { Session } from './session.ts';
 
+/** MQTT 3.1.1, section 3.1.2.10: sixteen bits. */
+const KEEPALIVE_S_MAX = 65_535;
+
 /** Minimum spacing of connects: a storm of connects would keep a broker down. */
 const CONNECT_GAP = { firstMs: 250, lastMs: 1000 };
 /** Most unacknowledged publishes of a connection, well below brokers' limits (I10). */
@@ -113,7 +116,8 @@ class MqttPublisher implements Publisher {
     if (last?.isFor(leftMs)) return last;
     last?.retire();
     if (this.#connectInMs > 0) return null;
-    const session = this.#newSession(Math.max(KEEPALIVE_S, Math.ceil(leftMs / 1000)));
+    const keepalive = Math.max(KEEPALIVE_S, Math.ceil(leftMs / 1000));
+    const session = this.#newSession(Math.min(keepalive, KEEPALIVE_S_MAX));
     if (session === null) return null;
     this.#session = session;
     this.#failures += 1;
