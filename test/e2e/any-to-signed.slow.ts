@@ -14,12 +14,13 @@ import { connectAsync } from 'mqtt';
 import t, { type Test } from 'tap';
 import { parse, stringify } from 'yaml';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
-import { Program } from '../attack/world/program.ts';
+import type { Program } from '../attack/world/program.ts';
 import { headgate, ROOT } from '../cli/run.ts';
 import { envelope } from '../router/ledger/envelopes.ts';
 import { freePort } from '../servers/free-port.ts';
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
+import { restartedPrograms } from './restarted-programs.ts';
 
 const VECTORS: { title: string; hex: string }[] = JSON.parse(
   readFileSync(join(ROOT, 'test/shared/envelope/vectors.json'), 'utf8'),
@@ -59,14 +60,7 @@ async function startCloud(t: Test) {
 t.test('from any to signed, and nothing breaks on the way', async (t) => {
   const dir = testDir(t);
   const cloud = await startCloud(t);
-  const running = new Map<string, Program>();
-  t.teardown(() => Promise.all([...running.values()].map((program) => program.stop())));
-  const start = async (kind: 'agent' | 'router', config: Record<string, unknown>): Promise<Program> => {
-    await running.get(kind)?.stop();
-    const program = await Program.start(kind, join(dir, kind), config);
-    running.set(kind, program);
-    return program;
-  };
+  const { start } = restartedPrograms(t, dir);
   const router = async (source: object = {}, rest: object = {}): Promise<Program> => {
     const sources = [{ ...cloud.entry, topic_authenticated: true, ...source }];
     const program = await start('router', { sources, ...rest });

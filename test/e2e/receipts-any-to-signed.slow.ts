@@ -19,11 +19,12 @@ import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { receiptJson } from '../../shared/receipt.ts';
 import { Router as OldRules } from '../agent/forward/receipts-fixture.ts';
-import { Program } from '../attack/world/program.ts';
+import type { Program } from '../attack/world/program.ts';
 import { headgate, ROOT } from '../cli/run.ts';
 import { freePort } from '../servers/free-port.ts';
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
+import { restartedPrograms } from './restarted-programs.ts';
 
 const VECTORS: { title: string; hex: string }[] = JSON.parse(
   readFileSync(join(ROOT, 'test/shared/envelope/vectors.json'), 'utf8'),
@@ -99,14 +100,7 @@ async function createPlace(t: Test) {
   };
   const port = await freePort();
   const brokerPort = await freePort();
-  const running = new Map<string, Program>();
-  t.teardown(() => Promise.all([...running.values()].map((program) => program.stop())));
-  const start = async (kind: 'agent' | 'router', config: Record<string, unknown>): Promise<Program> => {
-    await running.get(kind)?.stop();
-    const program = await Program.start(kind, join(dir, kind), config);
-    running.set(kind, program);
-    return program;
-  };
+  const { start, stop } = restartedPrograms(t, dir);
   const url = `https://localhost:${port}`;
   const access = { type: 'https', name: 'router', url, ca_file: caFile, ...files.client };
   const agent = (rest: object = {}): Promise<Program> =>
@@ -136,7 +130,7 @@ async function createPlace(t: Test) {
     const [answer] = await once(sent, 'response');
     return { status: Number(answer.statusCode), body: JSON.parse((await text(answer)) || '{}') };
   };
-  return { dir, port, server, agent, router, publish, ask, stopRouter: () => running.get('router')?.stop() };
+  return { dir, port, server, agent, router, publish, ask, stopRouter: () => stop('router') };
 }
 
 const rowsOf = async (agent: Program): Promise<number> =>

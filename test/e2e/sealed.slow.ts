@@ -13,12 +13,13 @@ import { fault } from '../../loopback/faults.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
 import { openFrame, versionOf } from '../../shared/envelope/frame.ts';
-import { Program } from '../attack/world/program.ts';
+import type { Program } from '../attack/world/program.ts';
 import { headgate } from '../cli/run.ts';
 import { FIVE, type Keeper, startFiveClouds } from '../five-clouds.ts';
 import { freePort } from '../servers/free-port.ts';
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
+import { restartedPrograms } from './restarted-programs.ts';
 
 const READINGS = 12;
 /** Texts that no cloud may have. */
@@ -55,12 +56,9 @@ async function createPlant(t: Test) {
   const gatewaysFile = join(dir, 'gateways.yaml');
   writeFileSync(gatewaysFile, await output('keys', 'export', '--data-dir', agentData, '--gateway', 'gw-1'));
   const feedFile = join(dir, 'records.ndjson');
-  const running = new Map<string, Program>();
-  t.teardown(() => Promise.all([...running.values()].map((program) => program.stop())));
-  const start = async (kind: 'agent' | 'router', config: Record<string, unknown>): Promise<Program> => {
-    await running.get(kind)?.stop();
-    const program = await Program.start(kind, join(dir, kind), config);
-    running.set(kind, program);
+  const programs = restartedPrograms(t, dir);
+  const start: typeof programs.start = async (kind, config) => {
+    const program = await programs.start(kind, config);
     await until(`the ${kind} is ready`, () => fetch(`${program.url}/readyz`).then(({ ok }) => ok));
     return program;
   };

@@ -22,6 +22,8 @@ export interface HttpAnswer {
   status: number;
   /** The value of Retry-After; null where there is none. */
   retryAfter: string | null;
+  /** The receiver's time, of which a Retry-After speaks. */
+  date: string | undefined;
 }
 
 /** Nothing uses the body of an answer. A longer body is not read to its end: the connection is closed. */
@@ -87,6 +89,7 @@ function discard(
   const told: HttpAnswer = {
     status: answer.statusCode ?? 0,
     retryAfter: answer.headers['retry-after'] ?? null,
+    date: answer.headers.date,
   };
   let bytes = 0;
   answer.on('data', (chunk: Buffer) => {

@@ -125,9 +125,8 @@ export class WebhookSink implements FeedSink {
   async write(records: readonly LedgerRecord[]): Promise<number> {
     const { body, count } = this.#batch(records);
     const id = `msg_${createHash('sha256').update(body).digest('hex').slice(0, 32)}`;
-    const wallMs = this.#clock.wallMs();
-    const timestampS = Math.floor(wallMs / 1000);
-    const { status, retryAfter } = await this.#post.send(
+    const timestampS = Math.floor(this.#clock.wallMs() / 1000);
+    const { status, retryAfter, date } = await this.#post.send(
       {
         'content-type': this.#format.contentType,
         'user-agent': this.#userAgent,
@@ -143,7 +142,7 @@ export class WebhookSink implements FeedSink {
       refusal: REFUSALS.has(status) ? 'certain' : SUSPICIONS.has(status) ? 'suspected' : 'none',
       records: count,
       gone: status === GONE,
-      retryAfterMs: retryAfterMs(retryAfter, { wallMs }),
+      retryAfterMs: retryAfterMs(retryAfter, { date, wallMs: this.#clock.wallMs() }),
     });
   }
 

@@ -24,7 +24,7 @@ import type { LedgerMemory } from '../remembered.ts';
 import type { LedgerRole } from '../role.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { completenessOf } from '../rules/rules.ts';
-import type { OnDropped } from '../rules/shares.ts';
+import type { EvidenceLimits, OnDropped } from '../rules/shares.ts';
 import {
   type CommitResult,
   type DeadLetter,
@@ -45,7 +45,7 @@ import { type Committed, commitEntries } from './commit.ts';
 import { Database, isFinal, isLockTimeout, type PostgresOptions } from './connection.ts';
 import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
 import { newestConflicts } from './evidence.ts';
-import { EvidenceBound, type EvidenceLimits } from './evidence-bound.ts';
+import { EvidenceBound } from './evidence-bound.ts';
 import {
   claimFeedPosition,
   loadFeedPosition,

@@ -9,21 +9,11 @@ import {
   type AccountHeld,
   capsOf,
   type Dropped,
+  type EvidenceLimits,
   NO_SHARES,
   type OnDropped,
-  type ShareRules,
 } from '../rules/shares.ts';
 import type { Queryable } from './connection.ts';
-
-export interface EvidenceLimits {
-  rowsMax: number;
-  /** Whole rows, with their texts, keys and {@link ROW_BYTES}. */
-  bytesMax: number;
-  /** By wall time of receipt. Default: no bound. */
-  ageMsMax?: number;
-  /** Of each gateway at each source. Default: no bound but that of all. */
-  shares?: ShareRules;
-}
 
 /**
  * Bytes of a row besides its texts and its blob: item pointer 4, tuple header 24 (PostgreSQL, "Database Page

@@ -53,6 +53,14 @@ export interface ShareRules {
   }[];
 }
 
+/** The bounds of the dead letters, or of the versions in conflict, of an engine that holds them in a table. */
+export interface EvidenceLimits extends Share {
+  /** By wall time of receipt. Default: no bound. */
+  ageMsMax?: number;
+  /** Of each gateway at each source. Default: no bound but that of all. */
+  shares?: ShareRules;
+}
+
 export const NO_SHARES: ShareRules = { rows: 0, bytes: 0, groups: [] };
 
 /** `quotas` of router.yaml, as far as they bound evidence. */

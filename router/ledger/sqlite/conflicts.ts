@@ -3,10 +3,10 @@ import type { Statement } from 'better-sqlite3';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
 import type { AsideVersion } from '../rules/repeated.ts';
-import type { OnDropped } from '../rules/shares.ts';
+import type { EvidenceLimits, OnDropped } from '../rules/shares.ts';
 import { type ConflictRow, conflictOf } from '../sql/conflict-row.ts';
 import type { LedgerConflict, RecordVersion } from '../types.ts';
-import { EvidenceBound, type EvidenceLimits, type Sized } from './evidence.ts';
+import { EvidenceBound, type Sized } from './evidence.ts';
 import type { Sqlite } from './schema.ts';
 
 export class ConflictTable {

@@ -4,10 +4,10 @@
 import type { Statement } from 'better-sqlite3';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
-import type { OnDropped } from '../rules/shares.ts';
+import type { EvidenceLimits, OnDropped } from '../rules/shares.ts';
 import { columnsOf, type DeadLetterRow, storedFrom } from '../sql/dead-letter-columns.ts';
 import type { DeadLetter } from '../types.ts';
-import { EvidenceBound, type EvidenceLimits, type Sized } from './evidence.ts';
+import { EvidenceBound, type Sized } from './evidence.ts';
 import type { Sqlite } from './schema.ts';
 
 type Inserted = ReturnType<typeof columnsOf> & { id: number };

@@ -10,21 +10,11 @@ import {
   type AccountCap,
   type AccountHeld,
   capsOf,
+  type EvidenceLimits,
   NO_SHARES,
   type OnDropped,
-  type ShareRules,
 } from '../rules/shares.ts';
 import type { Sqlite } from './schema.ts';
-
-export interface EvidenceLimits {
-  rowsMax: number;
-  /** Whole rows, with their texts, keys and {@link ROW_BYTES}. */
-  bytesMax: number;
-  /** By wall time of receipt. Default: no bound. */
-  ageMsMax?: number;
-  /** Of each gateway at each source. Default: no bound but that of all. */
-  shares?: ShareRules;
-}
 
 /**
  * Bytes of a row in the file besides its texts and its blob: header, numbers, pointers, index entries. As

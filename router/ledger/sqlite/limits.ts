@@ -1,5 +1,5 @@
 /** The bounds of the SQLite ledger. */
-import type { EvidenceLimits } from './evidence.ts';
+import type { EvidenceLimits } from '../rules/shares.ts';
 
 export interface SqliteLedgerLimits {
   /** Most decoded streams in memory. */

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync 
 import { join } from 'node:path';
 import t from 'tap';
 import { dataFolderMistake } from '../../../agent/runtime/data-folder.ts';
-import { headgate } from '../../cli/run.ts';
+import { folderWith, headgate } from '../../cli/run.ts';
 import { testDir } from '../../test-dir.ts';
 
 const NOBODY_UID = 65_534;
@@ -28,7 +28,11 @@ t.test('something else is in its place', async (t) => {
 });
 
 t.test('permission denied', async (t) => {
-  const dir = testDir(t, { closed: {}, open: { 'buffer.db': '' } });
+  // Outside of the checkout, which may lie in a folder that is closed to others.
+  const dir = folderWith(t, {});
+  chmodSync(dir, 0o755);
+  for (const name of ['closed', 'open']) mkdirSync(join(dir, name));
+  writeFileSync(join(dir, 'open', 'buffer.db'), '');
   chmodSync(join(dir, 'closed'), 0o500);
   chmodSync(join(dir, 'open', 'buffer.db'), 0o400);
   chmodSync(join(dir, 'open'), 0o777);
