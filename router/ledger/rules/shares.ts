@@ -53,7 +53,7 @@ export interface ShareRules {
   }[];
 }
 
-/** The bounds of the dead letters, or of the versions in conflict, of an engine that holds them in a table. */
+/** The bounds of dead letters, or of versions in conflict, of an engine that holds them in a table. */
 export interface EvidenceLimits extends Share {
   /** By wall time of receipt. Default: no bound. */
   ageMsMax?: number;
