@@ -1,7 +1,7 @@
 /** A YAML file with the position of each value, so that an error is reported by line and column. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { ConfigProblem } from './problem.ts';
-import { isSecretPath, scrub } from './redact.ts';
+import { isSecretPath, scrub, tookInSecret } from './redact.ts';
 
 /** Deeper than any real configuration; it also stops an alias that contains itself. */
 const MAX_DEPTH = 32;
@@ -127,17 +127,19 @@ export function valueAt(tree: unknown, path: Path): unknown {
 }
 
 /**
- * The text of the value at `path` for a report: as written, on one line, cut. Secrets and their siblings are
- * never shown.
+ * The text of the value at `path` for a report: as written, cut; of one with lines only their number. Secrets and their
+ * siblings are never shown.
  */
 export function shownAt(document: ConfigDocument, path: Path, secrets: Iterable<string>): string | null {
   const value = valueAt(document.raw, path);
   if (value === undefined) return null;
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'a mapping';
+  if (typeof value === 'string' && value.includes('\n')) return `a text of ${value.split('\n').length} lines`;
   const text = JSON.stringify(value);
   const onlyReference = typeof value === 'string' && /^(\$\{\w+\}|file:\/\S*)$/.test(value);
   if (isSecretPath(path) && !onlyReference && value !== null) return '[redacted]';
+  if (tookInSecret(text)) return '[redacted]';
   const clean = scrub(text, secrets);
   return clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean;
 }

@@ -6,6 +6,8 @@
 /** The last: public keys, in whose place a private one may stand by mistake. */
 const SECRET_NAME =
   /password|passphrase|secret|token|credential|connection_?string|(private|access|account|shared|api|signing|encryption)_?key|signature|authorization|^router_keys$/i;
+/** A field of a YAML file, in the midst of a text. */
+const FIELD = /[\w-]+(?=["']?\s*:)/g;
 
 const USERINFO = /\/\/[^/@\s"']+@/g;
 const KEY_VALUE = /\b(SharedAccessKey|SharedAccessSignature|AccountKey|sig|password|pwd)=[^;&\s"'…]+/gi;
@@ -17,6 +19,11 @@ const MIN_SECRET_LENGTH = 6;
 /** Whether the field at `path`, or a parent of it, has the name of a secret. */
 export function isSecretPath(path: readonly PropertyKey[]): boolean {
   return path.some((segment) => SECRET_NAME.test(String(segment)));
+}
+
+/** Whether `text` took in other lines of its file, as after `|` or an open quote, and a secret among them. */
+export function tookInSecret(text: string): boolean {
+  return [...text.matchAll(FIELD)].some(([name]) => SECRET_NAME.test(name));
 }
 
 /** `text` without private keys, user:password in URLs, keys in connection strings, and any of `secrets`. */

@@ -232,6 +232,10 @@ t.test('a report never shows a secret', async (t) => {
     // A password in a URL or a key in a connection string, in a field that is not named like a secret.
     problemsIn(`port: mqtt://me:${secret}@host`),
     problemsIn(`port: HostName=h;SharedAccessKey=${secret};x=y`),
+    // Lines of the file that a text took in: after `|`, and in quotes that were left open.
+    problemsIn(`providers: |\n  text\n    x: '${secret}`),
+    problemsIn(`port: "80\n\n  x: ${secret}"`),
+    problemsIn(`port: "80\n  password: ${secret}\n  x: "`),
     // Broken YAML around a secret.
     problemsIn(`password: "${secret}`),
     problemsIn(`- a\npassword: "${secret}"`),
