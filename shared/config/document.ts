@@ -127,8 +127,8 @@ export function valueAt(tree: unknown, path: Path): unknown {
 }
 
 /**
- * The text of the value at `path` for a report: as written, cut; of one with lines only their number. Secrets and their
- * siblings are never shown.
+ * The text of the value at `path` for a report: as written, cut; of one with lines only their number. Secrets
+ * and their siblings are never shown.
  */
 export function shownAt(document: ConfigDocument, path: Path, secrets: Iterable<string>): string | null {
   const value = valueAt(document.raw, path);

@@ -1,6 +1,7 @@
 /** The demo with its agent and its router killed again and again. */
 import type { Test } from 'tap';
 import { seededEntropy } from '../../shared/entropy.ts';
+import { testSeed } from '../seed.ts';
 import { runDemo } from './run-demo.ts';
 
 export interface KillPlan {
@@ -12,7 +13,7 @@ export interface KillPlan {
 
 /** Kills both at random moments; nothing acknowledged may be lost, nothing be twice in the ledger. */
 export async function surviveKills(t: Test, { kills, durationSeconds, fault }: KillPlan): Promise<void> {
-  const seed = Number(process.env['HEADGATE_SEED'] ?? process.pid);
+  const seed = testSeed();
   t.comment(`HEADGATE_SEED=${seed} replays these kill points`);
   const entropy = seededEntropy(seed);
   const moments = ['agent', 'router'].flatMap((target) =>

@@ -1,7 +1,7 @@
-/** Hostile packets of a random seed over each transport: the agent lives, and others do not notice. */
+/** Hostile packets of a seed over each transport: the agent lives, and others do not notice. */
 import type { Test } from 'tap';
 import { systemClock } from '../../shared/clock.ts';
-import { systemEntropy } from '../../shared/entropy.ts';
+import { testSeed } from '../seed.ts';
 import { fuzz } from './fuzz.ts';
 import { TRANSPORTS, type TransportName } from './transport.ts';
 
@@ -10,7 +10,7 @@ export async function survivesPackets(
   t: Test,
   packets: Readonly<Record<TransportName, number>>,
 ): Promise<void> {
-  const seed = Math.floor(systemEntropy.float() * 2 ** 32);
+  const seed = testSeed();
   for (const transport of TRANSPORTS) {
     const wanted = packets[transport];
     await t.test(`${transport}: ${wanted} packets, seed ${seed}`, async (t) => {

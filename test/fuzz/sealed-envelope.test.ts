@@ -2,7 +2,7 @@
 import { createPublicKey } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import t from 'tap';
-import { seededEntropy, systemEntropy } from '../../shared/entropy.ts';
+import { seededEntropy } from '../../shared/entropy.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { EnvelopeError } from '../../shared/envelope/error.ts';
 import { openFrame } from '../../shared/envelope/frame.ts';
@@ -14,12 +14,13 @@ import { envelopeSigner } from '../../shared/signing/envelope-signature.ts';
 import { newPrivateKey } from '../../shared/signing/private-key.ts';
 import { signerOf } from '../../shared/signing/signature.ts';
 import { envelope } from '../router/ledger/envelopes.ts';
+import { testSeed } from '../seed.ts';
 
 const FRAMES = 5000;
 const SIGNATURE_BYTES = 64;
 
 t.test('a changed frame does not open', async (t) => {
-  const seed = Math.floor(systemEntropy.float() * 2 ** 32);
+  const seed = testSeed();
   const entropy = seededEntropy(seed);
   const below = (n: number): number => Math.floor(entropy.float() * n);
   const router = newSealKey(entropy);

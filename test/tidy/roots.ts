@@ -76,6 +76,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'run.ts',
     'script.slow.ts',
     'script.ts',
+    'seed.ts',
     'silent-server.ts',
     'test-dir.ts',
     'tidy.test.ts',

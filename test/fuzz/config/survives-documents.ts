@@ -1,5 +1,5 @@
 /**
- * Hostile configuration files of a random seed: each is taken or refused with a report that has no secret.
+ * Hostile configuration files of a seed: each is taken or refused with a report that has no secret.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -7,8 +7,9 @@ import type { Test } from 'tap';
 import { loadAgentConfig } from '../../../agent/config/config.ts';
 import { loadRouterConfig } from '../../../router/config.ts';
 import { formatProblems, loadConfig, type ReferenceSources } from '../../../shared/config/load.ts';
-import { seededEntropy, systemEntropy } from '../../../shared/entropy.ts';
+import { seededEntropy } from '../../../shared/entropy.ts';
 import { policySchema } from '../../../shared/policy/policy.ts';
+import { testSeed } from '../../seed.ts';
 import { type HostileDocument, hostileDocument, SECRET_MARK } from './documents.ts';
 
 /** Of the process, for one document: a thousand times what an example takes. CPU, not time that passed. */
@@ -20,8 +21,7 @@ const FAILURES_SHOWN = 5;
 
 /** Loads so many documents. `HEADGATE_SEED` replays a run from its first document on. */
 export async function survivesDocuments(t: Test, documents: number): Promise<void> {
-  const given = process.env['HEADGATE_SEED'];
-  const seed = given === undefined ? Math.floor(systemEntropy.float() * 2 ** 31) : Number(given);
+  const seed = testSeed();
   t.comment(`HEADGATE_SEED=${seed} replays it`);
   const failures: string[] = [];
   const told = (warning: Error): unknown => failures.push(`the console gets a warning: ${warning.message}`);

@@ -1,13 +1,13 @@
-/** Hostile envelopes of a random seed through every source of a real router (I5, I9). */
+/** Hostile envelopes of a seed through every source of a real router (I5, I9). */
 import type { Test } from 'tap';
-import { systemEntropy } from '../../../shared/entropy.ts';
 import type { EngineName } from '../../crash-router/engines.ts';
+import { testSeed } from '../../seed.ts';
 import { fuzzIngest } from './fuzz.ts';
 import { SEALED } from './kinds.ts';
 
 /** Sends so many envelopes, shared out over the sources; of 400, each kind comes whatever the seed. */
 export async function survivesEnvelopes(t: Test, envelopes: number, engine?: EngineName): Promise<void> {
-  const seed = Math.floor(systemEntropy.float() * 2 ** 32);
+  const seed = testSeed();
   t.comment(`seed ${seed}`);
   const { problems, sent, reasons, retried } = await fuzzIngest({ envelopes, seed, engine }, () => undefined);
   const args = `--engine ${engine ?? 'sqlite'} --envelopes ${envelopes} --seed ${seed}`;

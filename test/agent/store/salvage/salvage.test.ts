@@ -11,13 +11,14 @@ import { decodeRecords, decodeState } from '../../../../agent/store/decode.ts';
 import { BufferDatabase } from '../../../../agent/store/thread/database.ts';
 import { type Entropy, seededEntropy } from '../../../../shared/entropy.ts';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
+import { testSeed } from '../../../seed.ts';
 import { testDir } from '../../../test-dir.ts';
 import { appendAll, bufferFile, columnsOf, noise, record, storeOn, texts } from '../fixture.ts';
 
 const CORRUPTIONS = Number(process.env['HEADGATE_CORRUPTIONS'] ?? 30);
 const CLOCK = { bootId: 'boot-1', offsetMs: 0, quality: 'unsynchronised' } as const;
 const PAGE = 4096;
-const seed = Number(process.env['HEADGATE_SEED'] ?? Date.now() % 1e9);
+const seed = testSeed();
 
 /** Payloads by record id, and what was pending of each stream when the file was left. */
 interface Written {
