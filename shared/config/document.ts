@@ -135,10 +135,10 @@ export function shownAt(document: ConfigDocument, path: Path, secrets: Iterable<
   if (value === undefined) return null;
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object' && value !== null) return 'a mapping';
-  if (typeof value === 'string' && value.includes('\n')) return `a text of ${value.split('\n').length} lines`;
   const text = JSON.stringify(value);
   const onlyReference = typeof value === 'string' && /^(\$\{\w+\}|file:\/\S*)$/.test(value);
   if (isSecretPath(path) && !onlyReference && value !== null) return '[redacted]';
+  if (typeof value === 'string' && value.includes('\n')) return `a text of ${value.split('\n').length} lines`;
   if (tookInSecret(text)) return '[redacted]';
   const clean = scrub(text, secrets);
   return clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean;
