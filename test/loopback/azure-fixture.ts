@@ -9,7 +9,7 @@ import { type CertificateAuthority, createCertificateAuthority } from '../../loo
 import type { CheckpointStore } from '../../router/ledger/checkpoints.ts';
 import { eventHubsOptions } from '../../router/sources/event-hubs/options.ts';
 import { EventHubsSource } from '../../router/sources/event-hubs/source.ts';
-import type { Delivery, Settlement, Source } from '../../router/sources/source.ts';
+import type { Delivery, IntakeGate, Settlement, Source } from '../../router/sources/source.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger, type Logger } from '../../shared/log.ts';
@@ -90,14 +90,15 @@ export interface ReadingOptions {
   watchdogMs?: number;
   leaseMs?: number;
   log?: Logger;
+  gate?: IntakeGate;
   answer?: (text: string, times: number) => Settlement | Promise<Settlement>;
 }
 
 /** Starts a source whose handler settles everything, unless `answer` says otherwise. */
 export async function startReading(t: Test, options: ReadingOptions): Promise<Reading> {
   const { config, checkpoints = memoryCheckpoints(), watchdogMs = 60_000, leaseMs = 15_000 } = options;
-  const { answer = () => 'settle', log: given = log } = options;
-  const deps = { clock, entropy, log: given, checkpoints, watchdogMs, leaseMs };
+  const { answer = () => 'settle', log: given = log, gate } = options;
+  const deps = { clock, entropy, log: given, checkpoints, watchdogMs, leaseMs, ...(gate && { gate }) };
   const source = new EventHubsSource('azure', eventHubsOptions.parse(config), deps);
   const deliveries: Delivery[] = [];
   const texts = (): string[] => deliveries.map(({ bytes }) => Buffer.from(bytes).toString());

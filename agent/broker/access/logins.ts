@@ -15,23 +15,18 @@
  * computation, known or not. The limit is by address and name because many devices share an address behind
  * NAT or a proxy.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
 import { TokenBucket } from '../../../shared/token-bucket.ts';
 import { FairQueue } from './fair-queue.ts';
+import { FailedLogins, RememberedLogins } from './login-memory.ts';
 import { unknownPassword, verifyPassword } from './password.ts';
 
 const CONCURRENT_MAX = 2;
 /** Devices time out on the CONNACK before this many scrypts are done. */
 const WAITING_MAX = { perSource: 500, total: 1000 };
-const FAILURES_MAX = 10;
-const FAILURES_WINDOW_MS = 60_000;
-/** Bound on the (address, name) pairs whose failures are counted (I10). */
-const FAILING_MAX = 10_000;
 const WRONG_PASSWORDS = { perSecond: 10, burstSeconds: 100 };
-const REMEMBERED_MS = 7 * 86_400_000;
-const REMEMBERED_MAX = 10_000;
 
 /**
  * `wrong`: no such device, or not its password. `limited`: too many failures of that name from that address.
@@ -61,8 +56,8 @@ export class Logins {
   readonly #clock: Clock;
   readonly #key: Uint8Array;
   readonly #unknown: string;
-  readonly #remembered = new Map<string, { tag: Buffer; untilMs: number }>();
-  readonly #failures = new Map<string, { count: number; untilMs: number }>();
+  readonly #remembered = new RememberedLogins();
+  readonly #failures = new FailedLogins();
   readonly #waiting = new FairQueue<Waiting>(WAITING_MAX);
   readonly #wrong: TokenBucket;
   #running = 0;
@@ -80,11 +75,11 @@ export class Logins {
   /** Resolves when the login is decided; rejects where scrypt fails, for want of memory. */
   async check(login: Login): Promise<LoginResult> {
     const tag = this.#tagOf(login);
-    if (this.#isRemembered(login, tag)) {
-      this.#remember(login.name, tag);
+    if (this.#remembered.has(login.name, tag, this.#now())) {
+      this.#remembered.add(login.name, tag, this.#now());
       return 'ok';
     }
-    if (this.#isLimited(login)) return 'limited';
+    if (this.#failures.areMany(login, this.#now())) return 'limited';
     return new Promise((resolve, reject) => {
       if (this.#waiting.size >= WAITING_MAX.total) this.#dropGone();
       this.#waiting.push(login.address, { login, tag, resolve, reject })?.resolve('busy');
@@ -107,7 +102,7 @@ export class Logins {
       if (!next) return;
       // Logins for the same name may have failed meanwhile: a burst gets no more tries than a sequence.
       if (isGone(next)) next.resolve('busy');
-      else if (this.#isLimited(next.login)) next.resolve('limited');
+      else if (this.#failures.areMany(next.login, this.#now())) next.resolve('limited');
       else void this.#decide(next);
     }
   }
@@ -119,10 +114,10 @@ export class Logins {
       const isRight = await verifyPassword(login.password, login.hash ?? this.#unknown);
       if (isRight && login.hash !== null) {
         this.#wrong.giveBack(1);
-        this.#remember(login.name, tag);
+        this.#remembered.add(login.name, tag, this.#now());
         resolve('ok');
       } else {
-        this.#addFailure(login);
+        this.#failures.add(login, this.#now());
         resolve('wrong');
       }
     } catch (error) {
@@ -143,28 +138,6 @@ export class Logins {
     return createHmac('sha256', this.#key).update(text).update(password).digest();
   }
 
-  #remember(name: string, tag: Buffer): void {
-    keep(this.#remembered, name, { tag, untilMs: this.#now() + REMEMBERED_MS }, REMEMBERED_MAX);
-  }
-
-  #isRemembered({ name }: Login, tag: Buffer): boolean {
-    const known = this.#remembered.get(name);
-    return known !== undefined && this.#now() < known.untilMs && timingSafeEqual(known.tag, tag);
-  }
-
-  #isLimited(login: Login): boolean {
-    const known = this.#failures.get(failingName(login));
-    return known !== undefined && this.#now() < known.untilMs && known.count >= FAILURES_MAX;
-  }
-
-  #addFailure(login: Login): void {
-    const key = failingName(login);
-    const known = this.#failures.get(key);
-    const now = this.#now();
-    if (known && now < known.untilMs) known.count += 1;
-    else keep(this.#failures, key, { count: 1, untilMs: now + FAILURES_WINDOW_MS }, FAILING_MAX);
-  }
-
   #now(): number {
     return this.#clock.monoMs();
   }
@@ -172,17 +145,4 @@ export class Logins {
 
 function isGone({ login }: Waiting): boolean {
   return login.isGone?.() === true;
-}
-
-function failingName({ address, name }: Login): string {
-  return `${address}\0${name}`;
-}
-
-/** Sets an entry as the newest; over `max` entries, the oldest is deleted (I10). */
-function keep<T>(map: Map<string, T>, key: string, value: T, max: number): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size <= max) return;
-  const [oldest] = map.keys();
-  if (oldest !== undefined) map.delete(oldest);
 }

@@ -179,10 +179,11 @@ t.test(
 t.test('connections that end with their token, or by another one, are followed', async (t) => {
   /** What the ends of tokens wait for: the test, not the time, says when they come. */
   const ends: (() => void)[] = [];
+  const { setTimer } = clock;
   const sessions: Clock = {
     ...clock,
     setTimer(ms, run) {
-      if (ms !== LIFETIME_MS) return clock.setTimer(ms, run);
+      if (ms !== LIFETIME_MS) return setTimer(ms, run);
       ends.push(run);
       return { cancel: () => undefined };
     },

@@ -75,6 +75,19 @@ t.test('a ledger that answers and does not commit is asked ever more rarely, unt
   t.ok((pauses.at(-1) ?? 0) <= 600, 'a commit is the proof');
 });
 
+t.test('a ledger that gives no answer is asked again after five seconds', async (t) => {
+  const { gate, asked, say, askedAgain } = made();
+  say(() => new Promise(() => undefined));
+  gate.close('away');
+  await askedAgain();
+  await askedAgain();
+  const [first = 0, second = 0] = asked;
+  t.ok(second - first >= 5000, `${second - first} ms`);
+  say(() => Promise.resolve());
+  await askedAgain();
+  await gate.opened(never);
+});
+
 t.test('a wait ends with its signal, and a stop with its question', async (t) => {
   const { gate } = made();
   gate.close('away');

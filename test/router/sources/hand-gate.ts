@@ -4,6 +4,8 @@ import type { IntakeGate } from '../../../router/sources/source.ts';
 export class HandGate implements IntakeGate {
   #opened = Promise.withResolvers<void>();
   isOpen: boolean = true;
+  /** How many wait for it. */
+  waiting = 0;
 
   close(): void {
     this.isOpen = false;
@@ -20,6 +22,8 @@ export class HandGate implements IntakeGate {
     const gone = new Promise<void>((resolve) => {
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
+    this.waiting += 1;
     await Promise.race([this.#opened.promise, gone]);
+    this.waiting -= 1;
   }
 }

@@ -20,6 +20,7 @@ import {
   withConnectionString,
 } from '../../../loopback/azure-fixture.ts';
 import { until } from '../../../until.ts';
+import { HandGate } from '../hand-gate.ts';
 
 async function start(
   t: Test,
@@ -260,6 +261,30 @@ t.test('a consumer group that is gone is tried ever more rarely, and never calle
   cloud.refuseConsumers(false);
   await until('connected', () => reading.source.state().connected);
   t.equal(reading.source.state().lastError, null);
+});
+
+t.test('while the ledger does not commit, no session begins, and nothing comes twice', async (t) => {
+  const { cloud, send } = await start(t);
+  await send('1');
+  const gate = new HandGate();
+  gate.close();
+  const { source, deliveries, texts } = await startReading(t, {
+    config: cloud.routerConfig(),
+    gate,
+    answer(_text, times) {
+      if (times > 1) return 'settle';
+      gate.close();
+      return 'retry';
+    },
+  });
+  await until('the source waits', () => gate.waiting === 1);
+  t.match(source.state(), { connected: false, received: 0 });
+  gate.open();
+  await until('the event waits', () => deliveries.length > 0 && gate.waiting === 1);
+  t.strictSame(texts(), ['1'], 'it came once');
+  gate.open();
+  await until('it is settled', () => source.state().settled === 1);
+  t.equal(deliveries.length, 2);
 });
 
 t.test('events that the hub dropped by age before they were read are counted and logged', async (t) => {

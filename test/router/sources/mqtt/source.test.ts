@@ -151,6 +151,7 @@ t.test(
     await until('connected', () => source.state().connected);
     for (const text of ['a', 'b']) await broker.publish('headgate/gw-1/vitals', text);
     await until('given back', () => source.state().lastError !== null);
+    await until('the source waits', () => gate.waiting > 0);
     const before = broker.connections();
     isAway = false;
     gate.open();
