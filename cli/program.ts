@@ -17,6 +17,7 @@ import { addDemoCommand } from './commands/demo.ts';
 import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
 import { addFeedsCommand } from './commands/feeds.ts';
+import { addFleetCommand } from './commands/fleet.ts';
 import { addHoldCommand } from './commands/hold.ts';
 import { addKeysCommand } from './commands/keys.ts';
 import { addLedgerCommands } from './commands/ledger.ts';
@@ -71,6 +72,7 @@ export function buildProgram(): Command {
   addDeviceCommand(program);
   addKeysCommand(program);
   addAuditCommand(program);
+  addFleetCommand(program);
   addConfigCommand(program);
   return program;
 }

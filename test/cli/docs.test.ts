@@ -16,6 +16,8 @@ const COMMANDS = [
   'hold rm',
   'deadletter ls',
   'deadletter show',
+  'fleet init',
+  'fleet verify',
 ];
 const page = readFileSync(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8');
 
