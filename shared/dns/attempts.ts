@@ -53,13 +53,12 @@ export class Attempts {
     socket.on('connectionAttempt', (address: string) => {
       tried = address;
     });
+    // Also ECANCELED, of an attempt that who asked gave up.
     socket.on('connectionAttemptFailed', failed);
     socket.on('connectionAttemptTimeout', failed);
     socket.once('connect', () => {
       tried = null;
       if (socket.remoteAddress !== undefined) this.reached(socket.remoteAddress);
     });
-    // Given up by who asked, in the middle of an attempt.
-    socket.once('close', failed);
   }
 }
