@@ -65,11 +65,12 @@ t.test('every path asks for the token, but for the probes, which then learn no r
   for (const none of ['', 'Bearer', 'Digest x', `Token ${TOKEN}`, TOKEN])
     t.equal((await asked('/metrics', none)).status, 401, `no token: "${none}"`);
 
-  // A second request on the connection of a wrong token is not decided, also with the right one.
+  // A second request on the connection of a wrong token is not done, also with the right one.
+  const changedBefore = changed;
   const socket = connect(server.port(), '127.0.0.1');
-  const request = (token: string) =>
-    `GET /v1/status HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n\r\n`;
-  socket.write(request('wrong-horse-battery') + request(TOKEN));
+  const request = (method: string, path: string, token: string) =>
+    `${method} ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n\r\n`;
+  socket.write(request('GET', '/v1/status', 'wrong-horse-battery') + request('PUT', '/v1/holds', TOKEN));
   let answers = '';
   socket.setEncoding('latin1').on('data', (text: string) => {
     answers += text;
@@ -80,6 +81,7 @@ t.test('every path asks for the token, but for the probes, which then learn no r
   clock.advance(1000);
   await once(socket, 'close');
   t.strictSame(answers.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 401']);
+  t.equal(changed, changedBefore);
   t.equal((await asked('/v1/status', `Bearer ${TOKEN}`)).status, 200, 'this machine is not locked out');
   t.notMatch(lines.join(''), /horse/, 'no token in the log');
 });
