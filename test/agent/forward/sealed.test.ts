@@ -31,7 +31,8 @@ const publicPem = String(createPublicKey(router).export({ type: 'spki', format: 
 t.test('two clouds see no text of a record, and the ledger has each once', async (t) => {
   const sealing = new Sealing({ gateway: 'gw-1', keys: [publicPem], clock, entropy, log });
   const seen: OutboundEnvelope[] = [];
-  const agent = await agentOn(bufferFile(testDir(t)), {
+  const folder = testDir(t);
+  const agent = await agentOn(bufferFile(folder), {
     providers: ['a', 'b'],
     redundancy: 2,
     stream: { seal: true },
@@ -64,7 +65,7 @@ t.test('two clouds see no text of a record, and the ledger has each once', async
     const text = Buffer.from(bytes).toString('latin1');
     t.equal(text.includes('reading'), false);
   }
-  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock, log });
+  const ledger = await openSqliteLedger({ file: join(folder, 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const pair = await keyPairOf(router, createPublicKey(router));
   const keys = { isRead: true, signingKey: () => createPublicKey(own), acceptOf: () => null };
