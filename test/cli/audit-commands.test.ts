@@ -37,6 +37,8 @@ const READS: readonly string[] = [
   ...['deadletter show', 'explain', 'hold ls', 'where', 'simulate', 'costs', 'device ls', 'device group ls'],
   ...['keys ls', 'keys show', 'keys export', 'config check', 'config schema'],
   ...['audit show', 'audit verify', 'audit export'],
+  // On the operator's machine: nothing of an agent or a router.
+  ...['fleet init', 'fleet verify'],
 ];
 
 interface Case {
