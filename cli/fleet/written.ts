@@ -1,7 +1,8 @@
 /** What people write in a fleet folder: the policy, groups and gateways. */
 import { join } from 'node:path';
+import { valueAt } from '../../shared/config/document.ts';
 import { identifier } from '../../shared/config/kinds.ts';
-import { type ConfigProblem, loadConfig } from '../../shared/config/load.ts';
+import { type ConfigProblem, loadConfig, openConfig, systemSources } from '../../shared/config/load.ts';
 import { GROUP_OF_ALL, type Member } from '../../shared/fleet/core/acceptance.ts';
 import { policySchema } from '../../shared/policy/policy.ts';
 import { filesOf, gatewaySchema, groupSchema, nameOf, PLACES } from './folder.ts';
@@ -37,12 +38,22 @@ export async function readWritten(folder: string, isAsked: (file: string) => boo
 
 function readPolicy(file: string, { rows, problems }: Written): void {
   const loaded = loadConfig(file, policySchema);
-  const found = loaded.ok ? [] : loaded.problems;
+  const found = loaded.ok ? blankProblem(file) : loaded.problems;
   problems.push(...found);
   const streams = loaded.ok ? Object.keys(loaded.config.streams).length : 0;
   rows.push(
     rowOf(file, loaded.ok ? `policy, ${streams === 1 ? '1 stream' : `${streams} streams`}` : 'policy', found),
   );
+}
+
+/** A file without streams is valid, with the default of an agent.yaml, which no fleet means. */
+function blankProblem(file: string): ConfigProblem[] {
+  const opening = openConfig(file, systemSources);
+  if (!opening.ok || valueAt(opening.opened.value, ['streams']) !== undefined) return [];
+  const message = 'missing: every gateway would get the default stream in place of its streams';
+  return [
+    { ...fileProblem(file, message, 'write the streams, also where they are the default'), path: 'streams' },
+  ];
 }
 
 function readGroup(file: string, { rows, problems }: Written): void {

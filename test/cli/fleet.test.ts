@@ -168,6 +168,17 @@ t.test('verify names file, field and fix of each mistake', async (t) => {
   t.match(stdout, /signed\/foreign.json +policy +– +– +mistake/);
 });
 
+t.test('a policy file without streams is a mistake: it would blank the fleet', async (t) => {
+  const { folder } = await init(t);
+  for (const text of ['', 'version: 3\n']) {
+    writeFileSync(join(folder, 'policy.yaml'), text);
+    t.match(await command(['fleet', 'verify', folder]), {
+      code: 1,
+      stderr: /policy.yaml {2}streams\n {4}missing: every gateway would get the default stream/,
+    });
+  }
+});
+
 t.test('verify: a root that is not the pinned one, one that skips, none at all', async (t) => {
   const { folder, authority, signer } = await init(t);
   const verify = (...args: string[]) => command(['fleet', 'verify', folder, ...args]);

@@ -57,10 +57,21 @@ export const rootSchema = z
     }
   });
 
+/**
+ * A policy with its streams. The schema of agent.yaml has a default for them, and an empty text would so give
+ * each gateway that default in place of its streams.
+ */
+const wholePolicy = z
+  .custom<z.input<typeof policySchema>>(
+    (value) => typeof value === 'object' && value !== null && 'streams' in value,
+    'expected a policy with its streams',
+  )
+  .pipe(policySchema);
+
 /** A whole policy, named by the SHA-256 of this document's bytes. */
 export const policyBodySchema = z.strictObject({
   authority: authority(),
-  policy: policySchema,
+  policy: wholePolicy,
   /** What a gateway must have to run it. */
   requires: z.strictObject({
     /** The oldest version of the agent. */

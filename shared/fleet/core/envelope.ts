@@ -6,6 +6,7 @@
  * without one is tried against every key of the role. Each key counts once, whatever it signed how often.
  */
 import { z } from 'zod';
+import { pathText } from '../../config/problem.ts';
 import { wireJson, wireList } from '../../wire-json.ts';
 import type { Role } from './kinds.ts';
 import { ENVELOPE_CHARS_MAX, SIGNATURES_MAX, VERIFICATIONS_MAX } from './limits.ts';
@@ -113,7 +114,7 @@ export function tooFew(count: SignatureCount): Refusal | null {
 
 /** The first mistake of a document, with its field, in few characters. */
 export function malformed({ issues: [issue] }: z.ZodError): Refusal & { reason: 'malformed' } {
-  const field = (issue?.path ?? []).map(String).join('.').slice(0, FIELD_CHARS_MAX);
+  const field = pathText(issue?.path ?? []).slice(0, FIELD_CHARS_MAX);
   return { reason: 'malformed', field, problem: (issue?.message ?? '').slice(0, PROBLEM_CHARS_MAX) };
 }
 

@@ -9,7 +9,7 @@ interface ContentLimits {
 
 const KIB = 1024;
 
-/** An assignment and an order fit inline into the smallest downlink, an Azure twin's texts of 4 KB. */
+/** An assignment or an order with a dozen signatures has 6 KB, which each downlink carries inline. */
 export const CONTENT_LIMITS: Readonly<Record<DocumentKind, ContentLimits>> = {
   root: { rawBytes: 64 * KIB, packedBytes: 16 * KIB },
   policy: { rawBytes: 256 * KIB, packedBytes: 64 * KIB },

@@ -64,6 +64,32 @@ t.test('going back is a new sequence with an old digest', async (t) => {
   t.ok('state' in accept(state, next.text, CONTEXT), 'the baseline too');
 });
 
+t.test(
+  'an assignment whose body failed, or never comes, does not block the one that corrects it',
+  async (t) => {
+    const broken = stateAfter(assigned({ sequence: 1, digest: 'f'.repeat(64), baseline: BODY.digest }));
+    for (const state of [broken, { ...broken, failed: new Set(['f'.repeat(64)]) }]) {
+      t.match(accept(state, assigned({ sequence: 2 }).text, CONTEXT), {
+        state: { assignment: { document: { sequence: 2 } } },
+      });
+      t.ok('state' in accept(state, ordered({ action: { do: 'revert' } }).text, CONTEXT));
+    }
+  },
+);
+
+t.test('a signed assignment with 32 holds and a dozen signatures has 6 KB at most', async (t) => {
+  const holds = Array.from({ length: 32 }, (_, i) => ({
+    provider: `p-${i}`,
+    for_ms: 3_600_000,
+    reason: 'maintenance',
+  }));
+  const { text } = sent(
+    Array.from({ length: 12 }, () => assign),
+    { kind: 'assignment', content: assignment({ holds }) },
+  );
+  t.ok(text.length <= 6 * 1024, String(text.length));
+});
+
 t.test('a sequence may jump by 2^20', async (t) => {
   t.ok('state' in accept(stateAfter(assigned()), assigned({ sequence: 1 + 2 ** 20 }).text, CONTEXT));
 });

@@ -128,6 +128,16 @@ runAttacks({
     state: stateAfter(assigned({ sequence: 5 }), ordered()),
     refused: { reason: 'frozen' },
   },
+  'a blank policy, well signed': {
+    document: sentRaw(policies, 'policy', json({ ...policy(), policy: {} })),
+    state: running,
+    refused: { reason: 'malformed', field: 'policy' },
+  },
+  'a policy whose stream is null, well signed': {
+    document: sentRaw(policies, 'policy', json({ ...policy(), policy: { streams: { telemetry: null } } })),
+    state: running,
+    refused: { reason: 'malformed', field: 'policy.streams.telemetry' },
+  },
   'a policy with a mistake, well signed (I8)': {
     document: sentRaw(
       policies,

@@ -49,6 +49,26 @@ runAttacks({
     }),
     refused: { reason: 'signatures', signedBy: [], wrong: [], unknown: 0 },
   },
+  'signatures taken out': {
+    document: { text: json({ ...JSON.parse(assigned().text), signatures: undefined }), digest: '' },
+    refused: { reason: 'malformed', field: 'signatures' },
+  },
+  'signatures that are null': {
+    document: { text: json({ ...JSON.parse(assigned().text), signatures: null }), digest: '' },
+    refused: { reason: 'malformed', field: 'signatures' },
+  },
+  'an empty signature': {
+    document: withEnvelope(assigned(), ({ signatures: [one] }) => {
+      if (one) one.sig = '';
+    }),
+    refused: { reason: 'malformed', field: 'signatures[0].sig' },
+  },
+  'a signature of zeros': {
+    document: withEnvelope(assigned(), ({ signatures: [one] }) => {
+      if (one) one.sig = Buffer.alloc(64).toString('base64');
+    }),
+    refused: { reason: 'signatures', wrong: [assign.keyId] },
+  },
   'signed by a stranger': {
     document: assigned({}, stranger),
     refused: { reason: 'signatures', signedBy: [], unknown: 1 },
