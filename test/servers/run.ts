@@ -3,6 +3,7 @@ import { globSync } from 'node:fs';
 import { ROOT } from '../runner/run-file.ts';
 import { runFiles } from '../runner/run-files.ts';
 import { readScript } from '../script.ts';
+import { NEEDS as MACHINE } from './debian-root.ts';
 
 const MOSQUITTO = ['mosquitto', 'mosquitto-clients'];
 const POSTGRES = ['postgresql'];
@@ -50,6 +51,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'fuzz-jetstream': { file: 'test/servers/fuzz-jetstream.servers.ts', needs: NATS },
   descriptors: { file: 'test/servers/descriptors.servers.ts', needs: ['util-linux'] },
   units: { file: 'test/servers/units.servers.ts', needs: ['systemd'] },
+  'booted-units': { file: 'test/servers/booted-units.servers.ts', needs: MACHINE },
   powercut: { file: 'test/powercut/powercut.servers.ts', needs: COMPILER },
   'faulty-disk': { file: 'test/faulty-disk/faulty-disk.servers.ts', needs: COMPILER },
   'faulty-disk-start': { file: 'test/faulty-disk/start.servers.ts', needs: COMPILER },
