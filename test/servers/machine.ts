@@ -15,7 +15,10 @@ const COMMAND_MS_MAX = 120_000;
 const OUTPUT_BYTES_MAX = 2 ** 26;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** $1 is the root, $2 the script BOOT, then the cgroups, `--` and BOOT's options. Ends with the test's process, however that ends. */
+/**
+ * $1 is the root, $2 the script BOOT, then the cgroups, `--` and the options of BOOT. Ends with the test’s
+ * process, however that ends.
+ */
 const ENTER = `
 root=$1; boot=$2; shift 2
 while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift
