@@ -53,12 +53,13 @@ export class Attempts {
     socket.on('connectionAttempt', (address: string) => {
       tried = address;
     });
-    // Also ECANCELED, of an attempt that who asked gave up.
     socket.on('connectionAttemptFailed', failed);
     socket.on('connectionAttemptTimeout', failed);
     socket.once('connect', () => {
       tried = null;
       if (socket.remoteAddress !== undefined) this.reached(socket.remoteAddress);
     });
+    // Given up by who asked: of an address alone, Node.js tells no failed attempt.
+    socket.once('close', failed);
   }
 }
