@@ -1,5 +1,5 @@
 /** The table "Who gets what" of SECURITY.md is made of attacks that there are. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ATTACKERS } from '../attack/attack.ts';
@@ -31,16 +31,10 @@ t.test('each attack that the page names is there, and holds or is named as open'
   const open = attacks.filter(({ isOpen }) => isOpen === true).map(({ name }) => name);
   const list = section.split('\n').filter((line) => line.startsWith('- `'));
   t.strictSame(list.map((line) => line.match(NAME)?.[0].replaceAll('`', '')).toSorted(), open.toSorted());
-  for (const [, name = ''] of page.matchAll(NAME)) {
-    if (
-      !/^(?:envelope|bomb|flood|endpoint|broker|login|admin|tls|files|card|receipt|terminal|sealed|audit)\//.test(
-        name,
-      )
-    )
-      continue;
-    const found = meant(name);
-    t.ok(found.length > 0, `${name} is an attack`);
-  }
+  // `test/…` and `docs/…` are paths, which the tests of links follow.
+  for (const [, name = ''] of page.matchAll(NAME))
+    if (!existsSync(join(ROOT, name.replace(/\/.*/, ''))))
+      t.ok(meant(name).length > 0, `${name} is an attack`);
   for (const row of rows) {
     for (const [, name = ''] of row.matchAll(NAME))
       t.notOk(
