@@ -1,5 +1,6 @@
 /**
- * What an encrypted buffer costs: commits of the same records into a file in clear and into an encrypted one.
+ * The cost of an encrypted buffer: commits of the same records into a file in clear and into an encrypted
+ * one.
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * What it would cost to erase one device by destroying a key: a data key for each device in place of one
- * content key for an envelope, and for each record in the ledger (docs/decisions/0019-sealed-envelopes.md).
+ * The cost of erasing one device by destroying a key: a data key for each device in place of one content key
+ * for an envelope, and for each record in the ledger (docs/decisions/0019-sealed-envelopes.md).
  */
 import { randomBytes } from 'node:crypto';
 import { encodeEnvelope } from '../shared/envelope/codec.ts';

@@ -26,7 +26,7 @@ export interface Licence {
   licence: string;
 }
 
-/** What of a lock file is read. */
+/** The part of a lock file that is read. */
 export interface Lock {
   packages: Record<string, { version?: string; dev?: boolean; license?: string }>;
 }

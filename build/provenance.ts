@@ -1,7 +1,7 @@
 /**
  * `node build/provenance.ts`, after `npm pack`: how the package was made, as an in-toto statement with SLSA
  * provenance (https://slsa.dev/spec/v1.0/provenance) in headgate-<version>.intoto.json. It is not signed:
- * whoever publishes a release signs it.
+ * the publisher of a release signs it.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -23,7 +23,7 @@ export async function erase(
   const text = `erasing every record of device "${device}" in ${ledgerText(config)}`;
   const actor = by ?? userInfo().username;
   const named = { action: 'ledger.erase', target: device, detail: { gateway, by: actor } };
-  // What is said after the work.
+  // The line after the work.
   let tell: () => unknown = () => undefined;
   // The ledger may take its time to open: the line comes first.
   const code = await withProgress(text, { json }, () =>

@@ -75,7 +75,7 @@ export async function exportSealKey(flags: KeyFlags): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-/** What was sealed to the removed key alone can be opened by nobody from then on. */
+/** Records that were sealed to the removed key alone can be opened by nobody from then on. */
 export async function dropSealKey(flags: KeyFlags, keyId: string): Promise<number> {
   const folder = await locate(flags);
   if (typeof folder === 'number') return folder;

@@ -1,4 +1,4 @@
-/** What `headgate keys` shows, of keys that sign and of keys that open. */
+/** The output of `headgate keys`, of keys that sign and of keys that open. */
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { fail, printJson, printLine } from './output.ts';
 

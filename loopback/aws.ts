@@ -174,7 +174,7 @@ export class AwsCloud implements Cloud {
     Object.assign(this.#keys, keys);
   }
 
-  /** What clients need in their environment to take the role; their files go to `dir`. */
+  /** The environment of clients that take the role; their files go to `dir`. */
   environment(dir: string): Promise<Record<string, string>> {
     return this.#started().sts.environment(dir);
   }

@@ -192,7 +192,7 @@ export class GcpCloud implements Cloud {
     };
   }
 
-  /** What clients need in their environment to get access tokens; their files go to `dir`. */
+  /** The environment of clients that get access tokens; their files go to `dir`. */
   environment(dir: string): Promise<Record<string, string>> {
     return this.#started().tokens.environment(dir);
   }

@@ -1,4 +1,4 @@
-/** What the faults `throttle` and `brownout` do to each request: one per side of a cloud. */
+/** The effect of the faults `throttle` and `brownout` on each request: one per side of a cloud. */
 import type { Clock } from '../shared/clock.ts';
 import type { Entropy } from '../shared/entropy.ts';
 import type { Fault } from './faults.ts';

@@ -82,7 +82,7 @@ export function loadRouterConfig(
   return loadConfig(file, routerConfigSchema, sources);
 }
 
-/** What commands read that look after the ledger: no secret but that of the ledger itself. */
+/** The configuration of commands that maintain the ledger: no secret but the ledger's own. */
 const ledgerToolSchema = z.object({
   ...routerSections.pick({
     data_dir: true,

@@ -1,7 +1,7 @@
 /**
- * Who may change settings through an admin server, which has no login: only programs on this machine. Remote
- * hosts may not, even when the server listens on the network; nor may a web page in a browser on this
- * machine, even through a DNS name that points here.
+ * Only programs on this machine may change settings through an admin server, which has no login. Remote hosts
+ * may not, even when the server listens on the network; nor may a web page in a browser on this machine, even
+ * through a DNS name that points here.
  */
 import { isIP } from 'node:net';
 import { isLoopback } from './config/common.ts';

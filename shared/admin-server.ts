@@ -45,7 +45,7 @@ export type ChangeRequest =
 
 /** The changes of one path. */
 export interface AdminChanges {
-  /** What the audit log says of a request; null for one that changes nothing, or is no valid request. */
+  /** The audit log's note of a request; null for one that changes nothing, or is no valid request. */
   noted(request: ChangeRequest): Omit<Change, 'who'> | null;
   /** Called with the parsed body; undefined without one. */
   put(body: unknown): Promise<RouteAnswer>;
@@ -162,7 +162,7 @@ async function buildApp(options: AdminServerOptions) {
   return app;
 }
 
-/** What a probe may ask without a login: `/readyz` then tells no reason. */
+/** Paths of probes, without a login: `/readyz` then tells no reason. */
 const PROBED: readonly string[] = ['/healthz', '/readyz'];
 
 /** Ends every request without the token, but for those of probes. */

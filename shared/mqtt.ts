@@ -115,7 +115,7 @@ export function mqttOrigin({ url, local_address }: MqttAccess): Origin {
   return url.startsWith('ws') ? {} : originOf(local_address);
 }
 
-/** What of the way to the broker cannot be had. */
+/** The option of the way to the broker that cannot be kept. */
 export function mqttNetworkProblem(
   { url, proxy, local_address }: Pick<MqttAccess, 'url' | 'proxy' | 'local_address'>,
   context: z.RefinementCtx,

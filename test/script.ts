@@ -6,7 +6,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { errorText } from '../shared/log.ts';
 
 export interface Option {
-  /** What stands for its value; a flag has none. */
+  /** The name of its value; a flag has none. */
   takes?: string;
   default?: string;
   is: string;
@@ -17,7 +17,7 @@ type Options = Readonly<Record<string, Option>>;
 export interface Script<Own extends Options = Options> {
   /** `npm run crash`. */
   command: string;
-  /** What stands for an argument without a name, where it takes one. */
+  /** The name of an argument without a flag, where it takes one. */
   argument?: string;
   does: string;
   options: Own;

@@ -1,7 +1,7 @@
 /** Style is a test: the rules are in test/tidy/, each proved on bad snippets by test/tidy/rules.test.ts. */
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { codeBans, commentWidths, sizes, textBans } from './tidy/bans.ts';
+import { codeBans, commentBeginnings, commentWidths, sizes, textBans } from './tidy/bans.ts';
 import { boundaries } from './tidy/boundaries.ts';
 import { circles } from './tidy/circles.ts';
 import { unreachableFiles, unusedExports, unusedMembers } from './tidy/dead-code.ts';
@@ -26,6 +26,7 @@ const RULES: Readonly<Record<string, () => Finding[]>> = {
   'nothing banned is in any file': () => textBans(tree, root),
   'no file outgrows one screenful of thought': () => sizes(tree),
   'no comment is wider than the code': () => commentWidths(tree),
+  'each comment begins with its noun': () => commentBeginnings(tree),
   'each export is imported': () => unusedExports(tree),
   'each class member is used': () => unusedMembers(tree),
   'each file is reached from an entry point': () => unreachableFiles(tree),

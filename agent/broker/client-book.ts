@@ -1,7 +1,7 @@
 /**
- * What is known of each client that came: since when it is connected, when it was last heard, how fast it
- * publishes, what of it was refused and why. For `headgate clients`; decides nothing. Bounded (I10): clients
- * that are connected, and the last that are not.
+ * A book of each client that came: since when it is connected, when it was last heard, how fast it publishes,
+ * what of it was refused and why. For `headgate clients`; decides nothing. Bounded (I10): clients that are
+ * connected, and the last that are not.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';

@@ -162,7 +162,7 @@ interface PolicySections {
   signing?: unknown;
 }
 
-/** What the policy asks of the other sections. */
+/** Problems of the other sections that the policy causes. */
 function sectionIssues(policy: Policy, sections: Omit<PolicySections, 'policy' | 'policy_file'>) {
   return [
     ...policyIssues(policy, named(sections.providers)),

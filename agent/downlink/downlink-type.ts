@@ -1,6 +1,5 @@
 /**
- * What the gateway must know of a type of downlink. There is one descriptor per type in the
- * table (types.ts).
+ * The gateway's description of a type of downlink. There is one descriptor per type in the table (types.ts).
  */
 import type { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
@@ -21,7 +20,7 @@ export interface DownlinkDeps {
   log: Logger;
 }
 
-/** What every entry of `downlinks` has once it is parsed. */
+/** The fields of every parsed entry of `downlinks`. */
 interface DownlinkEntry {
   type: string;
   name: string;

@@ -4,8 +4,8 @@
  * it is newer than the last: a forged version shuts out no other downlink. A version far ahead of the clock
  * is implausible and dropped; where the clock was not yet synchronised, it is forgotten later.
  *
- * What a stranger can take is bounded: length, gateway and version are checked before a signature is, a
- * signature before anything is unpacked.
+ * A stranger's cost is bounded: length, gateway and version are checked before a signature is, a signature
+ * before anything is unpacked.
  */
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../shared/clock.ts';

@@ -22,7 +22,7 @@ export class Evicted {
     this.#sparse = new SparseLog({ log, clock, periodMs: LOG_EVERY_MS });
   }
 
-  /** What the file had when it was opened first: given up before, and not delivered yet. */
+  /** The gaps of the file at its first opening: given up before, and not delivered yet. */
   found(streams: ReadonlyArray<Pick<EncodedStreamState, 'stream' | 'gaps'>>): void {
     for (const { stream, gaps } of streams)
       for (const { reason, first, last } of gaps) this.#countOf(stream, reason).before += last - first + 1;

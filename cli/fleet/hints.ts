@@ -1,4 +1,4 @@
-/** What to do about a fleet document that is not accepted. */
+/** Hints about a fleet document that is not accepted. */
 import type { Refusal } from '../../shared/fleet/core/refusal.ts';
 
 type Reason = Refusal['reason'];

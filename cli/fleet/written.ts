@@ -1,4 +1,4 @@
-/** What people write in a fleet folder: the policy, groups and gateways. */
+/** The files that people write in a fleet folder: the policy, groups and gateways. */
 import { join } from 'node:path';
 import { valueAt } from '../../shared/config/document.ts';
 import { identifier } from '../../shared/config/kinds.ts';

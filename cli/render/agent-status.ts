@@ -74,7 +74,7 @@ function givenUpText({ givenUp: { records, sinceMs, before } }: AgentStatus): st
   return `given up ${records === 0 ? 'nothing' : `${countText(records)} records`} since the start ${spanText(sinceMs)} ago${earlier}`;
 }
 
-/** What is lost, by stream and reason. */
+/** Records that were given up, by stream and reason. */
 function givenUp({ givenUp: { streams } }: AgentStatus): string[] {
   const rows = streams.map(({ stream, reason, records, before, lastMs }) => [
     stream,

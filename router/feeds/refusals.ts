@@ -20,7 +20,7 @@ export interface RefusedRecord {
   tries: number;
 }
 
-/** What follows from a failed write. */
+/** The consequence of a failed write. */
 export interface Verdict {
   /** The next write is smaller, and may leave at once. */
   isHalved: boolean;

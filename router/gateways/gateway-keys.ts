@@ -41,7 +41,7 @@ const fileSchema = z.strictObject({
   ),
 });
 
-/** What the file says of one gateway. */
+/** The file's entry of one gateway. */
 interface Registered<Key> {
   /** Null where the file leaves it to the sources. */
   accept: GatewayAccept | null;
@@ -142,7 +142,7 @@ export class GatewayKeys implements Service {
     return this.#gateways.get(gateway)?.keys.find((known) => known.id === keyId)?.key ?? null;
   }
 
-  /** What the file says of unsigned envelopes of the gateway; null where it says nothing. */
+  /** The file's rule for unsigned envelopes of the gateway; null without one. */
   acceptOf(gateway: string): GatewayAccept | null {
     return this.#gateways.get(gateway)?.accept ?? null;
   }

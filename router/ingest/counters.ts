@@ -1,4 +1,4 @@
-/** What became of a source's messages. */
+/** Counters of a source's messages by their outcome. */
 import { noRepeats } from '../ledger/rules/repeat-cause.ts';
 import type { RepeatCause } from '../ledger/types.ts';
 import type { Unverified } from './signatures.ts';

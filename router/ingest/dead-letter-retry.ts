@@ -45,7 +45,7 @@ export interface RetryDeps {
    * and no bound holds for a jump or a gap without a signature.
    */
   as?: string | undefined;
-  /** What an envelope may hold, as configured now. */
+  /** The limits of an envelope, as configured now. */
   limits?: EnvelopeLimits;
   /** See LedgerEntry.jumpMax. */
   jumpMax?: number;

@@ -222,7 +222,7 @@ export class Ingest {
       await nextTurn();
       const before = this.#progress;
       const startedMs = this.#clock.monoMs();
-      // Who stops waits for nobody's rest.
+      // A stop waits for nobody's rest.
       const { group, waitMs } = this.#turns.next(this.#isDraining ? Number.POSITIVE_INFINITY : startedMs);
       if (group.length === 0) {
         this.#resting = new AbortController();

@@ -1,4 +1,4 @@
-/** What the ingest is made of. */
+/** The parts of the ingest. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Ledger } from '../ledger/ledger.ts';

@@ -1,4 +1,4 @@
-/** What is known of a message before anything of it is unpacked: who signed it, and the key of its seal. */
+/** The facts about a message before anything of it is unpacked: its signer, and the key of its seal. */
 import type { Delivery } from '../sources/source.ts';
 import type { Seals, Unopened } from './seals.ts';
 import type { Signatures, Unverified } from './signatures.ts';

@@ -29,7 +29,7 @@ export interface KnownKeys {
   readonly isRead: boolean;
   /** A gateway's key by its id; null for one that is not registered. */
   signingKey(gateway: string, keyId: string): KeyObject | null;
-  /** What the registration says of unsigned envelopes of the gateway; null where it says nothing. */
+  /** The registration's rule for unsigned envelopes of the gateway; null without one. */
   acceptOf(gateway: string): Accept | null;
 }
 

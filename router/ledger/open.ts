@@ -70,7 +70,7 @@ export async function openLedger(
   }
 }
 
-/** What `headgate ledger accept` changed. */
+/** The changes of `headgate ledger accept`. */
 interface Accepted {
   /** Whether `data_dir` knew of a ledger: not any more. */
   wasKnown: boolean;

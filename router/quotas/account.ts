@@ -1,4 +1,4 @@
-/** What one gateway has sent through one source, against its quotas. */
+/** The account of one gateway at one source, against its quotas. */
 import type { StreamKey } from '../../shared/record.ts';
 import { TokenBucket } from '../../shared/token-bucket.ts';
 import type { GatewayQuotas } from './options.ts';

@@ -6,7 +6,7 @@
 import { type Service, stopAll, stopTogether } from '../../shared/service.ts';
 import type { DeliveryHandler, Source } from './source.ts';
 
-/** What takes the messages; `drain` resolves once those in hand are settled, within its bound. */
+/** The taker of the messages; `drain` resolves once those in hand are settled, within its bound. */
 export interface Intake {
   handler: DeliveryHandler;
   drain(): Promise<void>;

@@ -1,6 +1,6 @@
 /**
  * Notes in the audit log, at a start, that the configuration or policy is another one than at the last start.
- * Who changed the file is not known. Nothing here stops a start (I9).
+ * The author of the change is not known. Nothing here stops a start (I9).
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

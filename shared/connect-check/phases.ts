@@ -82,7 +82,7 @@ export interface PhaseProblem {
   fix: string;
 }
 
-/** What became of one entry. */
+/** The result of one entry. */
 export interface CheckedEntry {
   /** `sources.aws` */
   entry: string;

@@ -1,4 +1,4 @@
-/** What a person can do about a failed phase, by the error's code. */
+/** Remedies for a failed phase, by the error's code. */
 
 /** By the code of Node.js: of `getaddrinfo`, of a socket, of OpenSSL's verification. */
 const BY_CODE: Readonly<Record<string, string>> = {

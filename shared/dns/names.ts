@@ -23,7 +23,7 @@ const STALE_MS = 86_400_000;
 /** Answers that are kept (I10); a configuration names some ten. */
 const ANSWERS_MAX = 256;
 
-/** What a look-up depends on; `key` is the same for the same question. */
+/** The parameters of a look-up; `key` is the same for the same question. */
 export interface Question {
   key: string;
   host: string;

@@ -98,7 +98,7 @@ export class ProcessNames implements Service {
     const all = Reflect.get(Object(given), 'all') === true;
     void this.#ordered(question).then(
       (addresses) => {
-        // What the callback throws is an error of its own, not of this look-up.
+        // An error that the callback throws is its own, not of this look-up.
         const [first] = addresses;
         process.nextTick(() =>
           all ? callback(null, addresses) : callback(null, first?.address, first?.family),

@@ -1,4 +1,4 @@
-/** What a reader of envelopes takes at most (I10). The reader checks each limit before it allocates. */
+/** Limits of a reader of envelopes (I10). The reader checks each limit before it allocates. */
 
 export interface EnvelopeLimits {
   /** Bytes of a body, unpacked. */

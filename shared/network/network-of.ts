@@ -4,8 +4,8 @@ const GROUPS = 8;
 const NETWORK_GROUPS = 4;
 
 /**
- * What limits by address count as one: an IPv4 address, or the /64 network of an IPv6 address, in which a
- * single host may use any address (RFC 4291, section 2.5.1).
+ * The unit of limits by address: an IPv4 address, or the /64 network of an IPv6 address, in which a single
+ * host may use any address (RFC 4291, section 2.5.1).
  */
 export function networkOf(address: string): string {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];

@@ -109,7 +109,7 @@ export function openDocument(
 
 const NONE = new Uint8Array();
 
-/** What the signatures of a document say, with the keys that a reader knows. */
+/** The verdict on a document's signatures, with the keys that a reader knows. */
 export interface Verification {
   /** Ids of the known keys that signed. */
   signedBy: string[];

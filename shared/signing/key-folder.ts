@@ -16,7 +16,7 @@ const FILE_BYTES_MAX = 4096;
 const KEYS_MAX = 16;
 const NAME = /^(\d{4,9})-([0-9a-f]{16})\.pem$/;
 
-/** What the files of a folder must hold. */
+/** The kind of key in the files of a folder. */
 export interface KeyKind {
   /** For messages, with its article. */
   name: string;

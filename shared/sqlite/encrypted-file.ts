@@ -68,7 +68,7 @@ function fileKeyId(key: FileKey): string {
 function encrypt(file: string, key: FileKey): void {
   const db = openSqlite(file, { fileMustExist: true }, null);
   try {
-    // What is in the log comes into the file.
+    // The content of the log comes into the file.
     db.pragma('journal_mode = DELETE');
   } catch (error) {
     if (sqliteErrorCode(error)?.startsWith('SQLITE_BUSY') === true)

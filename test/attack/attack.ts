@@ -34,7 +34,7 @@ export interface Measured {
   figure: number;
   /** The attack held when the figure is not above it. */
   bound: number;
-  /** What was counted. */
+  /** The unit of the count. */
   unit: string;
 }
 
@@ -48,7 +48,7 @@ export interface Attack<Target> {
   run(target: Target, place: Place): Promise<Measured>;
 }
 
-/** What a group of attacks has in common: its target. */
+/** Attacks with a common target. */
 export interface Group {
   attacks: ReadonlyArray<Pick<Attack<never>, 'name' | 'by' | 'isOpen'>>;
   /** The surroundings that make a difference to these attacks. */

@@ -1,4 +1,4 @@
-/** What a crash run found, for a person and as one JSON line. */
+/** The findings of a crash run, for a person and as one JSON line. */
 import type { Finding } from './checker.ts';
 
 /** When an agent was killed, in milliseconds after its spawn or after its first acknowledgement. */
@@ -37,7 +37,7 @@ export class Tally {
     if (startupMs !== null) this.#startupsMs.push(startupMs);
   }
 
-  /** What was found in the present folder so far. */
+  /** The findings in the present folder so far. */
   found(finding: Finding): void {
     this.#current = {
       acked: this.#past.acked + finding.acked,

@@ -12,7 +12,7 @@ import { BIN_MS, type Seen } from './observer.ts';
 import { DrillWorld } from './world.ts';
 
 const only = process.env['HEADGATE_DRILL'] ?? '';
-/** What was under way when an outage begins comes into the ledger within this time. */
+/** Records that were under way when an outage began come into the ledger within this time. */
 const UNDER_WAY_MS = 2000;
 
 t.setTimeout(1_800_000);
@@ -61,7 +61,7 @@ async function outage(
     await clock.sleep(startedMs + at - clock.monoMs());
     await world.change(clouds);
     if (i > 0) continue;
-    // What was under way when the outage began.
+    // For the records that were under way when the outage began.
     await clock.sleep(UNDER_WAY_MS);
     before = await world.recordsInLedger();
     world.observer.seen.rowsDropMax = 0;

@@ -1,4 +1,4 @@
-/** What agent, router and clouds say of a drill, asked again and again while it lasts. */
+/** The words of agent, router and clouds on a drill, asked again and again while it lasts. */
 import type { Cloud } from '../../loopback/cloud.ts';
 import type { ExplainedStream } from '../../shared/admin-api/explanation.ts';
 import type { AgentStatus, RouterStatus } from '../../shared/admin-api/status.ts';

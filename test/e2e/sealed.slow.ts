@@ -151,7 +151,7 @@ function nothingInClear(t: Test, { stored }: Plant): void {
   }
 }
 
-/** What shows that the look into the clouds would find a record in clear. */
+/** Proof that the look into the clouds would find a record in clear. */
 async function openOneIsSeen({ stored, port }: Plant, t: Test): Promise<void> {
   const device = await connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'meter' });
   await device.publishAsync('open/a', 'in clear', { qos: 1 });

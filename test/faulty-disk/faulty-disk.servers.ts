@@ -79,7 +79,7 @@ for (const { call, error, state } of FAULTS) {
     await until('devices are told of records', () => fleet.acknowledged.size > 0);
     disk.fail(call, error);
     await untilState(folder, state);
-    // What was acknowledged before is on its way.
+    // Records that were acknowledged before are on their way.
     await sleep(200);
     const told = fleet.acknowledged.size;
     t.ok(told > 0, `${told} acknowledged before`);

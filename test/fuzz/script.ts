@@ -1,5 +1,5 @@
 /**
- * What one hostile connection sends and how it leaves. It depends on the seed and the connection's number
+ * The packets of one hostile connection, and its end. They depend on the seed and the connection's number
  * alone, so any connection of any run can be played again by itself; how connections interleave is the
  * machine's doing.
  */

@@ -1,5 +1,6 @@
 /**
- * What the Pub/Sub tests share: a loopback Pub/Sub with its CA on disk, and the options its configs parse to.
+ * Common parts of the Pub/Sub tests: a loopback Pub/Sub with its CA on disk, and the options its configs
+ * parse to.
  */
 
 import { writeFileSync } from 'node:fs';

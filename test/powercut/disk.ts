@@ -1,6 +1,6 @@
 /**
- * What may be on a disk after power is lost there, as a model that is as unkind as POSIX lets a file system
- * be:
+ * The possible contents of a disk after a loss of power, as a model that is as unkind as POSIX lets a file
+ * system be:
  *
  * - The bytes that a file's own fsync covered are there. Each change to it since then (write, truncation) may
  *   be there, be missing, or, a write, be torn: some of its 512-byte sectors are there. So later changes may
@@ -154,8 +154,8 @@ function contents(
 }
 
 /**
- * What is durable of a file, with what of its pending changes is not missing. Without entropy nothing may be
- * torn.
+ * The durable part of a file, with those of its pending changes that are not missing. Without entropy nothing
+ * may be torn.
  */
 function changed(file: File, fate: (at: number) => Fate, entropy: Entropy | null): Buffer {
   const { durable, pending } = file;

@@ -1,5 +1,5 @@
 /**
- * What the workload was told, line by line of its marks, and so what must be there after a cut.
+ * The answers to the workload, line by line of its marks, and so the records that must be there after a cut.
  *
  * A record leaves the set as soon as its last needed acceptance is asked for, because it may be freed from
  * then on; it may also still be there, since freeing is not promised.

@@ -10,8 +10,8 @@ import type { Expected } from './expected.ts';
 import { numberOf, recordOf } from './records.ts';
 
 /**
- * What the epoch after the cut is named with: no life uses it, so a name that was there before is the
- * counter's fault.
+ * The name of the epoch after the cut: no life uses it, so a name that was there before is the counter's
+ * fault.
  */
 const SUFFIX = 'ffffffff';
 const CLOCK = { bootId: 'boot-2', offsetMs: 0, quality: 'unsynchronised' } as const;

@@ -1,5 +1,5 @@
 /**
- * What recorder.c writes, read and written: the order in which a process changed the files of one folder.
+ * The trace of recorder.c, read and written: the order in which a process changed the files of one folder.
  * Writes to the file `marks` are no part of the disk; they are lines in which the workload says what it was
  * told.
  */

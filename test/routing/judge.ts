@@ -6,7 +6,7 @@ import { type Logged, SimulatedGateway } from './gateway.ts';
 
 type Switch = Extract<Logged, { kind: 'switch' }>;
 
-/** What differs from the case; empty when nothing does. */
+/** The differences from the case; empty without any. */
 export function problemsOf(wanted: Case): string[] {
   const names = Object.keys(wanted.providers);
   const gateway = new SimulatedGateway({

@@ -49,7 +49,7 @@ function lineOf({ file, failure, tookMs, passed }: FileResult, number: number): 
   return `ok ${number} - ${file} # ${passed} assertions, ${took}`;
 }
 
-/** What failed, told once more: thousands of lines may lie above it. The last line counts. */
+/** The failures, told once more: thousands of lines may lie above them. The last line counts. */
 function report(results: readonly FileResult[], tookMs: number): string {
   const bad = results.filter(({ failure }) => failure !== null);
   const sum = (key: 'passed' | 'failed' | 'skipped'): number => results.reduce((sum, r) => sum + r[key], 0);

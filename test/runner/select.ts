@@ -22,7 +22,7 @@ const SUFFIXES: Readonly<Record<Kind, string>> = {
   weather: '.weather.ts',
 };
 
-/** What a unit test does not reach: modules of Node.js, and packages. */
+/** Modules of Node.js and packages that a unit test does not reach. */
 const NOT_IN_A_UNIT =
   /^(?:node:(?:child_process|cluster|dgram|http2?|https|net|tls|worker_threads)|@(?:aws-sdk|azure|google-cloud|grpc|nats-io)\/.+|aedes.*|azure-iot-.+|better-sqlite3|fastify|mqtt|pg|rhea|ws)$/;
 

@@ -1,4 +1,4 @@
-/** What an erasure leaves in the files of PostgreSQL and NATS, and the operator's part. */
+/** The remains of an erasure in the files of PostgreSQL and NATS, and the operator's part. */
 import { join } from 'node:path';
 import pg from 'pg';
 import t from 'tap';

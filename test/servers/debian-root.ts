@@ -35,7 +35,7 @@ export async function debianRoot(): Promise<string> {
   const name = createHash('sha256').update(asked).digest('hex').slice(0, 16);
   const made = join(FOLDER, name);
   if (existsSync(made)) return made;
-  // What an earlier version of this file asked for, and what an ended run left unfinished.
+  // Roots of an earlier version of this file, and those that an ended run left unfinished.
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
   const making = join(FOLDER, `${name}.${process.pid}`);

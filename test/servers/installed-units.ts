@@ -133,7 +133,7 @@ function installation(t: Test): string {
   return folder;
 }
 
-/** What step 1 of the page says after `npm install`; the page says that the router is set up alike. */
+/** Step 1 of the page after `npm install`; the page says that the router is set up alike. */
 function linesToInstall(program: Program): string {
   const page = readFileSync(join(ROOT, 'docs/start/as-a-service.md'), 'utf8');
   const [, lines = ''] = /^## 1\. Install\n+```sh\nnpm install .*\n([^`]+)```/m.exec(page) ?? [];

@@ -51,7 +51,7 @@ interface Loss {
   starting: RegExp | null;
   /** The position of the feed after `ledger accept`; absent where that is refused. */
   accepted?: number;
-  /** What the refusal tells to do, in place of accepting. */
+  /** The refusal's remedy, in place of accepting. */
   mends?: StreamChange;
 }
 
@@ -158,7 +158,7 @@ const LOSSES: Readonly<Record<string, Loss>> = {
   ...Object.fromEntries(['conflicts', 'dead-letters', 'repeats'].flatMap(evidenceLosses)),
 };
 
-/** What no record depends on: missed, and no reason to begin a new ledger. */
+/** Parts that no record depends on: missed, and no reason to begin a new ledger. */
 function evidenceLosses(part: string): [string, Loss][] {
   const told = (text: string, fix: string) => new RegExp(`-${part} ${text}\\. ${fix}`);
   const accept = '.*headgate ledger accept';

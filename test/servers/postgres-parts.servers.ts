@@ -32,7 +32,7 @@ async function opened(t: Test, schema: string, role: LedgerRole = 'router'): Pro
   return ledger;
 }
 
-/** What becomes of a part while no router runs. */
+/** The fate of a part while no router runs. */
 const CHANGES = ['missing', 'emptied', 'older', 'foreign'] as const;
 type Change = (typeof CHANGES)[number];
 

@@ -12,7 +12,7 @@ import { entry } from '../router/ledger/envelopes.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 
-/** What somebody does to the ledger while no router runs. */
+/** Somebody's change to the ledger while no router runs. */
 export interface Losses {
   ledger: RouterConfig['ledger'];
   /** Takes the whole ledger away. */

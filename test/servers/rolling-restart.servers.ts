@@ -27,7 +27,7 @@ const ENVELOPE_RECORDS = 5;
 const VISIBILITY_TIMEOUT = '8s';
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
-/** What is published between two steps of a restart. */
+/** Records that are published between two steps of a restart. */
 const ROUNDS_BETWEEN = 5;
 
 for (const [name, started] of Object.entries({ PostgreSQL: sharedPostgres, JetStream: sharedJetStream })) {

@@ -1,4 +1,4 @@
-/** What can happen to one stream of a JetStream ledger. */
+/** Changes of one stream of a JetStream ledger. */
 import type { JetStreamManager, StoredMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 

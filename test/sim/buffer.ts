@@ -48,7 +48,7 @@ export interface SimBufferOptions {
   gateway: string;
   disk: Disk;
   limits: StoreLimits;
-  /** What the policy in force says of a stream, by the world's own record. */
+  /** The rules of the policy in force for a stream, by the world's own record. */
   copiesOf: (stream: string) => number;
   clock: ProcessClock;
   bootId: string;

@@ -1,4 +1,4 @@
-/** What a gateway's disk holds: it outlives the agent, and may be replaced by an older copy of itself. */
+/** The content of a gateway's disk: it outlives the agent, and may be replaced by an older copy of itself. */
 import type { ManualHold } from '../../agent/holds/hold.ts';
 import type { Progress } from '../../agent/store/file/progress.ts';
 import type { StoredRecord } from '../../agent/store/types.ts';

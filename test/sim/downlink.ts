@@ -25,7 +25,7 @@ const IDLE_MS = 1_200_000;
 /** Around a receipt the machine stays awake for so long. */
 const AWAKE_MS = 400;
 
-/** What the network does to the receipts while it lasts. */
+/** The network's effect on the receipts while it lasts. */
 export interface DownlinkFault {
   /** Null: all gateways. */
   gateway: string | null;

@@ -45,7 +45,7 @@ export function finalChecks(truth: Truth, ledger: LedgerDisk): void {
   }
 }
 
-/** What is absent of an epoch whose end is announced is stated as missing, up to its last record. */
+/** Absent records of an epoch whose end is announced are stated as missing, up to its last record. */
 function checkSealed(truth: Truth, ledger: LedgerDisk): void {
   for (const [id, known] of truth.records) {
     const [gateway = '', epoch = '', stream = '', seq] = id.split('/');

@@ -44,7 +44,7 @@ export interface GatewayOptions {
 export class SimGateway {
   readonly machine: Machine;
   disk: Disk = new Disk();
-  /** What the disk was at some time: what a restore puts back. */
+  /** The disk at some time, which a restore puts back. */
   backup: Disk | null = null;
   /** Switches of the stream `telemetry`, in all lives. */
   switches: number = 0;
@@ -58,7 +58,7 @@ export class SimGateway {
     { write: (line) => this.#logged(line) },
   );
   #life: Agent | null = null;
-  /** What the last agent had written down of its routing, and when. */
+  /** The last agent's written state of its routing, and when. */
   #remembered: { memory: RoutingMemory; bootId: string; savedMs: number } | null = null;
   #watch: RoutingLog | null = null;
   #crashes = 0;

@@ -1,4 +1,4 @@
-/** What `npm run sim` prints, for people and for programs. */
+/** The output of `npm run sim`, for people and for programs. */
 
 import { execFile } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';

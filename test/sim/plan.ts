@@ -1,13 +1,13 @@
 /**
- * What goes wrong in a world, as data: drawn from the seed in order of time, so that a failing world can be
- * shrunk by leaving faults out, and replayed by naming those that are left.
+ * The faults of a world, as data: drawn from the seed in order of time, so that a failing world can be shrunk
+ * by leaving faults out, and replayed by naming those that are left.
  */
 import type { Entropy } from '../../shared/entropy.ts';
 
 export const CLOUDS = ['aws', 'azure', 'gcp'] as const;
 export type CloudName = (typeof CLOUDS)[number];
 
-/** What a cloud, or the way to it, does to publishes while the fault lasts. */
+/** The effect of a cloud, or of the way to it, on publishes while the fault lasts. */
 export type CloudFaultKind =
   | 'refuse'
   | 'blackhole'

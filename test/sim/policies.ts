@@ -59,7 +59,7 @@ export function providers(entropy: Entropy): Facts[] {
   }));
 }
 
-/** What a world begins with. In some no stream waits for receipts. */
+/** The policies of a world's beginning. In some no stream waits for receipts. */
 export function firstProposal(entropy: Entropy, facts: readonly Facts[]): Proposal {
   const likely = entropy.float() < 0.2 ? 0 : 0.6;
   const freed = () => (entropy.float() < likely ? 'receipt' : 'cloud');

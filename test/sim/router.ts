@@ -75,7 +75,7 @@ export class LedgerDisk {
     });
   }
 
-  /** What it can state of a gateway's streams. */
+  /** Its statement of a gateway's streams. */
   completeness(gateway: string): StreamCompleteness[] {
     return [...this.streams.values()]
       .filter(({ key }) => key.gateway === gateway)

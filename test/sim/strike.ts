@@ -1,4 +1,4 @@
-/** What each fault of the plan does to the world, and how it ends. */
+/** The effect of each fault of the plan on the world, and its end. */
 import type { Cloud, CloudFault } from './cloud.ts';
 import type { DownlinkFault } from './downlink.ts';
 import type { SimGateway } from './gateway.ts';

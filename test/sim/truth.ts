@@ -31,7 +31,7 @@ export interface KnownRecord {
   publication: number;
   /** Clouds that really acknowledged it, also those that then dropped it. */
   readonly acknowledged: Set<CloudName>;
-  /** What copies of it were sent for, by what came to a cloud. */
+  /** The reasons of its copies, by the envelopes that came to a cloud. */
   readonly sentAs: Set<SendReason | null>;
   /** A cloud has it on its way to the router. */
   isForwarded: boolean;
@@ -70,7 +70,7 @@ export class Truth {
     this.violations.push({ invariant, atMs: this.#time.nowMs, what: what() });
   }
 
-  /** What one run of a seed has in common with any other (I11). */
+  /** The part that all runs of a seed have in common (I11). */
   note(...facts: ReadonlyArray<string | number>): void {
     this.#digest.update(`${this.#time.nowMs} ${facts.join(' ')}\n`);
   }

@@ -1,4 +1,4 @@
-/** What must not be written, where biome has no rule for it or a comment could switch its rule off. */
+/** Texts that must not be written, where biome has no rule for it or a comment could switch its rule off. */
 import { dirname } from 'node:path';
 import {
   isAsExpression,
@@ -69,6 +69,19 @@ export function commentWidths(tree: Tree): Finding[] {
       const message = `a comment of ${content.length} columns, at most ${COLUMNS_MAX}: wrap it`;
       return [{ file: path, line: i + 1, message }];
     }),
+  );
+}
+
+/** Comments that do not begin with a noun. */
+export function commentBeginnings(tree: Tree): Finding[] {
+  return tree.modules.flatMap(({ path, text }) =>
+    [...matchingLines(text, /^\s*(?:\/\*\*|\*|\/\/) (?:What|Whatever|Who|Whoever) .*/)].map(
+      ({ line, match }): Finding => ({
+        file: path,
+        line,
+        message: `"${match.trim().slice(0, 40)}": begin with the noun`,
+      }),
+    ),
   );
 }
 

@@ -79,7 +79,7 @@ export class Clocks {
   }
 }
 
-/** What is known of `from`, and of what it holds, under the name `to`. */
+/** The facts about `from`, and about its members, under the name `to`. */
 function* under(names: Kinds, from: string, to: string): Generator<[string, ClockKind]> {
   for (const [name, kind] of names)
     if (name === from || name.startsWith(`${from}.`)) yield [`${to}${name.slice(from.length)}`, kind];

@@ -4,7 +4,7 @@
 import type { Export } from './parse.ts';
 import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
 
-/** What is started, not imported; so is what a script of package.json names. */
+/** Files that are started, not imported; so are those that a script of package.json names. */
 const ENTRIES: readonly string[] = [
   'bin/headgate.js',
   'agent/store/thread/worker.ts',

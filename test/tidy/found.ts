@@ -1,7 +1,7 @@
 /** For the tests of the tidy rules. */
 import { type Finding, treeOf } from './tree.ts';
 
-/** What a rule finds in files given by path, as `file:line`. */
+/** The findings of a rule in files given by path, as `file:line`. */
 export function found(
   rule: (tree: ReturnType<typeof treeOf>) => Finding[],
   files: Record<string, string>,

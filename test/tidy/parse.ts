@@ -1,6 +1,6 @@
 /**
- * What the tidy rules need to know of a source file, read by the compiler's own parser. Its API is still
- * called unstable, but the TypeScript package is pinned, so it changes only when we change it.
+ * A source file as the tidy rules see it, read by the compiler's own parser. Its API is still called
+ * unstable, but the TypeScript package is pinned, so it changes only when we change it.
  */
 import {
   type BindingName,
@@ -43,7 +43,10 @@ import { API } from 'typescript/unstable/sync';
 
 export interface Import {
   specifier: string;
-  /** What is taken from the module; `all` where that cannot be seen (`import *`, `import()` kept whole). */
+  /**
+   * The names that are taken from the module; `all` where that cannot be seen (`import *`, `import()` kept
+   * whole).
+   */
   names: readonly string[] | 'all';
   /** Erased before it runs: `import type`, `export type`, `import('./x.ts').Y` as a type. */
   isType: boolean;

@@ -4,7 +4,7 @@
  */
 import { type Finding, resolveImport, type Tree } from './tree.ts';
 
-/** What pure code may run all the same: the same input gives the same output. */
+/** Functions that pure code may run all the same: the same input gives the same output. */
 const HARMLESS: Readonly<Record<string, string>> = {
   zod: 'checks values',
   cborg: 'encodes values',

@@ -3,7 +3,7 @@
  * nothing.
  */
 import t from 'tap';
-import { codeBans, commentWidths, sizes, textBans } from './bans.ts';
+import { codeBans, commentBeginnings, commentWidths, sizes, textBans } from './bans.ts';
 import { boundaries } from './boundaries.ts';
 import { circles } from './circles.ts';
 import { unreachableFiles, unusedExports, unusedMembers } from './dead-code.ts';
@@ -266,6 +266,16 @@ t.test('comment widths', async (t) => {
     'agent/a.ts:4',
   ]);
   t.strictSame(found(commentWidths, { 'agent/a.ts': `// https://${x}\nconst a = '${x}';` }), []);
+});
+
+t.test('comment beginnings', async (t) => {
+  const wrong = ['/** What it does. */', ' * Who signed.', '  // Whoever listens.'].join('\n');
+  t.strictSame(
+    found(commentBeginnings, { 'agent/a.ts': wrong }),
+    [1, 2, 3].map((n) => `agent/a.ts:${n}`),
+  );
+  const right = "/** The work. */\n// Whole days.\nconst a = 'What is it?'; // Says what it does.";
+  t.strictSame(found(commentBeginnings, { 'agent/a.ts': right }), []);
 });
 
 t.test('unused exports', async (t) => {

@@ -25,7 +25,7 @@ export interface PackageFile {
   scripts?: Record<string, string>;
 }
 
-/** What ships. Everything else is there to build, test or measure it. */
+/** The folders that ship. Everything else is there to build, test or measure it. */
 const SOURCE_FOLDERS = ['agent', 'router', 'shared', 'loopback', 'cli', 'demo', 'bin'];
 const MODULE_FOLDERS = [...SOURCE_FOLDERS, 'build', 'test', 'bench'];
 

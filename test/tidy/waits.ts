@@ -60,7 +60,7 @@ export function waits(tree: Tree): Finding[] {
     });
 }
 
-/** What is wrong with the use of a clock, null when nothing is. */
+/** The mistake in the use of a clock; null without one. */
 function wrongUse(node: Node, kindOf: (clock: Node) => ClockKind | null): string | null {
   const call = isSinceMoment(node) ? node.left : node;
   if (!isCallExpression(call) || !isPropertyAccessExpression(call.expression)) return null;
@@ -82,7 +82,7 @@ function isSinceMoment(node: Node): node is BinaryExpression {
   return isPropertyAccessExpression(right) || (isIdentifier(right) && !/^[A-Z_]+$/.test(right.text));
 }
 
-/** What is wrong with a node by itself, null when nothing is. */
+/** The mistake of a node by itself; null without one. */
 function wrongWait(node: Node): string | null {
   if (isImportDeclaration(node)) {
     const { moduleSpecifier } = node;

@@ -1,4 +1,4 @@
-/** What logins remember of each other, within bounds (I10). */
+/** Failed and right logins, remembered within bounds (I10). */
 import { timingSafeEqual } from 'node:crypto';
 
 const FAILURES_MAX = 10;

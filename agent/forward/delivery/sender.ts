@@ -59,10 +59,10 @@ export interface Reservation {
   readonly isAlone: boolean;
 }
 
-/** What is known of an envelope beside its bytes. */
+/** The facts about an envelope beside its bytes. */
 export interface TryRules {
   /**
-   * What an outcome means for these records, which may be more than the provider could say. Asked before
+   * The meaning of an outcome for these records, which may be more than the provider could say. Asked before
    * anything learns of the outcome.
    */
   verdict(outcome: Outcome): Outcome;

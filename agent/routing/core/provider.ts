@@ -37,8 +37,8 @@ export interface Try {
 }
 
 /**
- * What else an outcome means for the provider. `ask`: nothing yet, a probe must tell; `nothing`: it is told
- * already.
+ * The further meaning of an outcome for the provider. `ask`: nothing yet, a probe must tell; `nothing`: it is
+ * told already.
  */
 export type Meaning = 'ask' | 'nothing';
 

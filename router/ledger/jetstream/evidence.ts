@@ -14,7 +14,7 @@ export interface EvidenceLimits {
   shares?: ShareRules;
 }
 
-/** What the server's bound leaves to the routers, which drop messages by account (account-bound.ts). */
+/** The room below the server's bound, in which routers drop messages by account (account-bound.ts). */
 export const ROOM: Pick<EvidenceLimits, 'messagesMax' | 'bytesMax'> = {
   messagesMax: 10_000,
   bytesMax: 64 * 1024 * 1024,

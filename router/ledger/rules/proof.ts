@@ -1,6 +1,6 @@
 /**
- * What the ledger takes from an envelope that no registered key of its gateway has signed, and what of a
- * stream is proven. Pure (I11).
+ * The claims that the ledger takes from an envelope without a registered key's signature, and the part of a
+ * stream that is proven. Pure (I11).
  *
  * A stream whose gateway has signed before takes no gap, no end and no id ahead of the proven ones from an
  * unverified envelope. Any other stream takes them within a bound, because an agent that does not sign yet

@@ -27,7 +27,7 @@ export type RetentionRules = readonly RetentionRule[];
 export const RECORD_BYTES = 48;
 export const ENVELOPE_BYTES = 80;
 
-/** What an envelope's records take in the ledger; 0 without records. */
+/** The bytes that an envelope's records take in the ledger; 0 without records. */
 export function storedBytes(records: readonly RecordContent[]): number {
   // Few texts, of many records: each is measured once.
   const sizes = new Map<string, number>();

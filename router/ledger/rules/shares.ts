@@ -22,14 +22,14 @@ export interface Account {
   gateway: string;
 }
 
-/** What an account holds. */
+/** The holding of an account. */
 export interface AccountHeld extends Account {
   rows: number;
   /** Whole rows: texts, keys and the engine's overhead too. */
   bytes: number;
 }
 
-/** What an account may hold from now on, where it holds more. */
+/** The bound of an account that holds more than it may. */
 export interface AccountCap extends Account, Share {}
 
 /** Rows that left because of a share or the bound of all. */

@@ -70,7 +70,7 @@ function bindError(host: string, port: number): Promise<string | null> {
 function isRouter(host: string, port: number, isSecure: boolean, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const options = { host, port, method: 'GET', path: '/v1/gateways/-/downlink', signal, agent: false };
-    // Whoever listens there gets nothing from this request; its certificate is not for this address.
+    // The listener there gets nothing from this request; its certificate is not for this address.
     const ask = isSecure ? httpsRequest({ ...options, rejectUnauthorized: false }) : httpRequest(options);
     ask.once('response', (answer) => {
       resolve(answer.statusCode === 401 && answer.headers['www-authenticate'] === 'Bearer');

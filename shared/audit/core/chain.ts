@@ -173,8 +173,8 @@ export function checkCopy(lines: Iterable<string>, digest: Digest): Copy {
 }
 
 /**
- * What the log on the machine and its copy contradict each other in. Entries that have not left yet are
- * missing in the copy, which is no problem.
+ * The contradictions between the log on the machine and its copy. Entries that have not left yet are missing
+ * in the copy, which is no problem.
  */
 export function compareWithCopy(
   own: { log: string | null; last: number | null; hashes: ReadonlyMap<number, string> },

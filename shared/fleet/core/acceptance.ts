@@ -1,6 +1,6 @@
 /**
- * What a gateway accepts: a pure function of (state, document, now) (I11). It believes no carrier: documents
- * come late, twice, out of order, from another gateway's ways, or from an enemy.
+ * The gateway's acceptance of documents: a pure function of (state, document, now) (I11). It believes no
+ * carrier: documents come late, twice, out of order, from another gateway's ways, or from an enemy.
  *
  * Order is (term, root version, sequence). Assignments and orders each have their own, so that a stolen `ops`
  * key cannot outrun assignments. The state keeps the highest accepted place of each; its owner writes it to
@@ -26,7 +26,7 @@ const ISSUED_AHEAD_MS_MAX = 86_400_000;
 /** Every gateway is a member. */
 export const GROUP_OF_ALL = 'all';
 
-/** Who the gateway is, by its operator's word. */
+/** The gateway's identity, by its operator's word. */
 export interface Member {
   readonly gateway: string;
   /** Besides {@link GROUP_OF_ALL}. */
@@ -45,7 +45,10 @@ export interface FleetState {
   readonly newestIssuedMs: number;
   readonly assignment: Accepted<Assignment> | null;
   readonly order: Accepted<Order> | null;
-  /** What ends new assignments until an order ends it. One of an order keeps new policies out as well. */
+  /**
+   * The freeze that ends new assignments until an order ends it. One of an order keeps new policies out as
+   * well.
+   */
   readonly frozenBy: 'order' | 'assignment' | null;
   /** Digests of policies that were rolled back here. The owner keeps the newest 1,024 (I10). */
   readonly failed: ReadonlySet<string>;
@@ -78,7 +81,7 @@ export function firstState(text: Uint8Array | string, pinned: string | null, ver
   return { state, document: { kind: 'root', digest, root }, signedBy };
 }
 
-/** What becomes of one document, as it came. Never throws. */
+/** Decides on one document, as it came. Never throws. */
 export function accept(
   state: FleetState,
   text: Uint8Array | string,

@@ -1,6 +1,6 @@
 /**
- * What fleet documents say. docs/reference/documents.md specifies the bytes. Times are milliseconds since the
- * Unix epoch. An unknown member is a mistake: a gateway must not pass over what it does not understand.
+ * Contents of fleet documents. docs/reference/documents.md specifies the bytes. Times are milliseconds since
+ * the Unix epoch. An unknown member is a mistake: a gateway must not pass over what it does not understand.
  */
 import { z } from 'zod';
 import { identifier } from '../../config/kinds.ts';
@@ -72,7 +72,7 @@ const wholePolicy = z
 export const policyBodySchema = z.strictObject({
   authority: authority(),
   policy: wholePolicy,
-  /** What a gateway must have to run it. */
+  /** Requirements of a gateway that runs it. */
   requires: z.strictObject({
     /** The oldest version of the agent. */
     agent: z.string().regex(/^\d{1,5}\.\d{1,5}\.\d{1,5}$/, 'expected a version such as 0.2.0'),
@@ -87,7 +87,7 @@ const scopeSchema = z.union([
   z.strictObject({ group: identifier() }),
 ]);
 
-/** What assignments and orders have in common: whose, where in the order, for which gateways, until when. */
+/** Common fields of assignments and orders: whose, where in the order, for which gateways, until when. */
 const issuedFields = {
   authority: authority(),
   term: z.int().min(1),

@@ -1,6 +1,9 @@
 /** The kinds of fleet documents, and the role that signs each. */
 
-/** What the keys of a role may sign. `root`: new roots. `ops`: orders, which never bring a policy. */
+/**
+ * Roles by the documents that their keys may sign. `root`: new roots. `ops`: orders, which never bring a
+ * policy.
+ */
 export type Role = 'root' | 'policy' | 'assign' | 'ops';
 
 export type DocumentKind = 'root' | 'policy' | 'assignment' | 'order';

@@ -18,8 +18,7 @@ export type RootReading = (TrustedRoot & { signedBy: readonly string[] }) | { re
 
 /**
  * The first root of a gateway. Its own keys sign it, which proves nothing about whose they are: `pinned`
- * does,
- * the digest that the operator brought. Null believes any root, as only an inspection may.
+ * does, the digest that the operator brought. Null believes any root, as only an inspection may.
  */
 export function firstRoot(opened: KnownEnvelope, pinned: string | null, verifier: Verifier): RootReading {
   const content = contentOf('root', opened.envelope, verifier);

@@ -1,4 +1,4 @@
-/** What is known of each client: of the book alone, of a real broker, and as the command shows it. */
+/** The facts about each client: of the book alone, of a real broker, and as the command shows them. */
 import { Registry } from 'prom-client';
 import t from 'tap';
 import { clientRoutes } from '../../../agent/admin/clients-route.ts';

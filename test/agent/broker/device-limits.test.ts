@@ -1,4 +1,4 @@
-/** What one device, one address or one page may take of the broker; over real sockets (I10). */
+/** Limits of one device, one address and one page at the broker; over real sockets (I10). */
 import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
 import { connectAsync } from 'mqtt';

@@ -177,7 +177,7 @@ t.test(
 );
 
 t.test('connections that end with their token, or by another one, are followed', async (t) => {
-  /** What the ends of tokens wait for: the test, not the time, says when they come. */
+  /** The ends of tokens: the test, not the time, says when they come. */
   const ends: (() => void)[] = [];
   const { setTimer } = clock;
   const sessions: Clock = {

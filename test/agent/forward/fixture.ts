@@ -43,7 +43,7 @@ export interface Agent {
   forwarder: Forwarder;
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
-  /** What the providers accepted, heartbeats left out. */
+  /** The envelopes that the providers accepted, heartbeats left out. */
   accepted: Array<{ provider: string; envelope: Envelope }>;
   /** Publishes under way at one provider at one time, at most, heartbeats among them. */
   mostInFlight(provider?: string): number;

@@ -1,4 +1,4 @@
-/** What is given up is counted, told, and known again after a restart. */
+/** Given-up records are counted, told, and known again after a restart. */
 import t from 'tap';
 import { Evicted } from '../../../agent/store/evicted.ts';
 import { createLogger } from '../../../shared/log.ts';

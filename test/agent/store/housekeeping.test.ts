@@ -8,7 +8,7 @@ import { testDir } from '../../test-dir.ts';
 import { until } from '../../until.ts';
 import { appendAll, bufferFile, noise, record, storeOn, texts } from './fixture.ts';
 
-/** What the store does every second it does every 50 ms. */
+/** The work of every second comes every 50 ms. */
 const clock = new ForwardClock({ periodMsMax: 50 });
 
 function limits(maxAgeMs: number | null): StoreLimits {
@@ -96,7 +96,7 @@ t.test('unused pages are given back under steady appends', async (t) => {
     await Promise.all(Array.from({ length: 3 }, () => store.append(now(noise(100_000)))));
   const fileBytes = async (): Promise<number> => (await store.stats()).fileBytes;
   const full = await fileBytes();
-  // What is delivered at once leaves room for what comes.
+  // Records that are delivered at once leave room for the next ones.
   let delivered = 0;
   const deliver = (last: number): void => {
     void store.accept({

@@ -9,7 +9,7 @@ import { testDir } from '../../test-dir.ts';
 import { until } from '../../until.ts';
 import { appendAll, contents, noise, record, storeOn, untilOpen } from './fixture.ts';
 
-/** What stands in the file's way, and what takes it away; each is refused to root too. */
+/** Obstacles in the file's way, and their removal; each is refused to root too. */
 const OBSTACLES: ReadonlyArray<{
   state: string;
   put: (file: string) => void;

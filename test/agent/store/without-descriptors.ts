@@ -7,7 +7,7 @@ import { ForwardClock } from '../../forward-clock.ts';
 import { until } from '../../until.ts';
 import { record, storeOn } from './fixture.ts';
 
-/** What the store does every second it does every 20 ms. */
+/** The work of every second comes every 20 ms. */
 class CountingClock extends ForwardClock {
   looks = 0;
 

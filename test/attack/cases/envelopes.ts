@@ -16,7 +16,7 @@ const FUTURE = 2 ** 50;
 const REASON_QUOTA = 0;
 const REPLAYS = 20;
 
-/** What an envelope claims about the agent's stream, whose records 1 to 20 wait. */
+/** Claims of an envelope about the agent's stream, whose records 1 to 20 wait. */
 const CLAIMS: Readonly<Record<string, Made>> = {
   gap: { gaps: [[1, RECORDS, REASON_QUOTA]] },
   end: { sealedAt: 0 },

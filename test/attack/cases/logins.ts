@@ -126,7 +126,7 @@ function ofMqtt31(clientId: string): Buffer {
   return Buffer.concat([Buffer.of(0x10, content.length), content]);
 }
 
-/** What the broker does with the client ids of a name. */
+/** The broker's treatment of the client ids of a name. */
 async function traces(port: number, name: string): Promise<string[]> {
   const first = await anonymous(port, connectPacket(name));
   const same = await anonymous(port, connectPacket(`~/${name}`));

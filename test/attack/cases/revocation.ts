@@ -13,7 +13,7 @@ const TAKEN = 200;
 
 interface Session {
   socket: TLSSocket;
-  /** What the server gave for a resumption, newest last. */
+  /** The server's tickets for a resumption, newest last. */
   tickets: Buffer[];
   received: () => string;
 }

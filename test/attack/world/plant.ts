@@ -1,7 +1,7 @@
 /**
- * What most attacks are played against: a loopback cloud, a router that reads it and has an endpoint of its
- * own, and an agent whose records wait, because its one provider is on hold. All sources accept signed
- * envelopes alone; `gw-1` is the agent, `gw-2` a gateway that an attacker owns, `good` one that works on.
+ * The target of most attacks: a loopback cloud, a router that reads it and has an endpoint of its own, and an
+ * agent whose records wait, because its one provider is on hold. All sources accept signed envelopes alone;
+ * `gw-1` is the agent, `gw-2` a gateway that an attacker owns, `good` one that works on.
  */
 import type { KeyObject } from 'node:crypto';
 import { createPublicKey } from 'node:crypto';
@@ -43,7 +43,7 @@ const PROPERTIES = { hg: '2', gw: 'gw-1', ep: '1-aa', st: 'telemetry' } as const
 
 type StreamState = RouterStatus['gateways'][number]['streams'][number];
 
-/** What each part leaves behind, in the order in which the parts began. */
+/** The ends of the parts, in the order in which the parts began. */
 type Ends = readonly (() => unknown)[];
 type Parts = Pick<
   Plant,

@@ -54,8 +54,8 @@ export interface CrashCase extends Step {
   /** On a file that does not exist yet; else on one that an earlier life left, killed too. */
   fresh?: true;
   /**
-   * What of the life that was cut off must be found: its epoch's number is spent, its batch, its acceptance,
-   * its gap.
+   * The traces of the life that was cut off, which must be found: its epoch's number is spent, its batch, its
+   * acceptance, its gap.
    */
   durable: { epoch: boolean; batch: boolean; acceptance: boolean; gap: boolean };
   property: string;

@@ -33,7 +33,7 @@ export function isFinal({ kind }: Outcome): boolean {
 }
 
 /**
- * What is wrong with what the router's own endpoint said of a message that became a dead letter for `reason`;
+ * The mistake in the answer of the router's own endpoint to a message that became a dead letter for `reason`;
  * null if nothing.
  */
 export function wrongAnswer(outcome: Outcome | undefined, reason: string): string | null {

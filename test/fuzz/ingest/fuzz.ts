@@ -110,7 +110,7 @@ class Run {
   };
   /** Hostile messages by source and bytes. */
   readonly #hostile = new Map<string, Hostile>();
-  /** What the router's own endpoint said of them, by the same name. */
+  /** The answers of the router's own endpoint, by the same name. */
   readonly #answers = new Map<string, Outcome>();
   readonly #valid: ValidEnvelopes;
   /** Forged records under the ids of valid ones. */
@@ -164,7 +164,7 @@ class Run {
     return found;
   }
 
-  /** What is genuine and sealed to a key that the router removed then: taken before, refused after. */
+  /** Genuine envelopes, sealed to a key that the router removed then: taken before, refused after. */
   async #withdrawKey(): Promise<void> {
     const { ways, keys, seals } = this.#world;
     const sent = ways.map((way) => {
@@ -221,7 +221,7 @@ class Run {
         await this.#sendOne(way, lots, made % LARGE_EVERY);
       }
     };
-    // What comes first, others are made of.
+    // The first ones, of which others are made.
     for (const share of ['valid', 'sealed'] as const) await this.#send(way, { share }, this.#nextFields());
     await Promise.all(Array.from({ length: PUBLISHES_AT_ONCE }, one));
   }

@@ -25,7 +25,7 @@ export const FORGERIES = [
   'grafted',
 ] as const;
 
-/** What an envelope without a verified signature may not do, where a source accepts any. */
+/** Claims that an envelope without a verified signature may not make, where a source accepts any. */
 export const UNPROVEN = ['wide-gap', 'far-end'] as const;
 
 export type Kind = (typeof KINDS)[number];
@@ -84,7 +84,7 @@ export interface Hostile {
   bytes: Buffer;
   /** Any of these is right. */
   reasons: readonly string[];
-  /** What it holds, where it is the gateway's own, and the router lacks the key; null for all others. */
+  /** Its content, where it is the gateway's own, and the router lacks the key; null for all others. */
   genuine: Envelope | null;
 }
 

@@ -15,7 +15,7 @@ export interface Sent {
   ways: readonly Way[];
   /** By {@link nameOf}. */
   hostile: ReadonlyMap<string, Hostile>;
-  /** What the router's own endpoint said of them, by the same name. */
+  /** The answers of the router's own endpoint, by the same name. */
   answers: ReadonlyMap<string, Outcome>;
 }
 

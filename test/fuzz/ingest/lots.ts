@@ -1,4 +1,4 @@
-/** What a source is sent, drawn by a seed: each lot comes once before any comes again. */
+/** The messages to a source, drawn by a seed: each lot comes once before any comes again. */
 import type { Fields } from '../packets.ts';
 import {
   FORGERIES,

@@ -136,7 +136,7 @@ export function withdrawnStream(source: string): string {
   return `withdrawn-${source}`;
 }
 
-/** What was sealed to a key that the router has removed. It is genuine. */
+/** An envelope that was sealed to a key that the router has removed. It is genuine. */
 export function withdrawn(genuine: Envelope, seals: FuzzSeals, keys: FuzzKeys): Hostile {
   const records = genuine.records.map((one) => ({ ...one, payload: Buffer.from(String(one.seq)) }));
   const one = { ...genuine, records };

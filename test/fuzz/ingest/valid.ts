@@ -1,4 +1,4 @@
-/** What the gateway sends through each source: dense streams, of which earlier envelopes come again. */
+/** The gateway's envelopes through each source: dense streams, of which earlier envelopes come again. */
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
 import { envelope, seqs } from '../../router/ledger/envelopes.ts';

@@ -133,7 +133,7 @@ class Followed {
   /** Until nothing more comes, at this time. */
   async all(): Promise<void> {
     for (;;) {
-      // What was given up is asked for once a second.
+      // Given-up records are asked for once a second.
       this.clock.advance(1000);
       if ((await this.batch(4, 1)).length === 0) return;
     }

@@ -27,7 +27,7 @@ async function fresh(t: Test) {
   return { ledger, ingest, retry };
 }
 
-/** What SQS hands over with this body. */
+/** The delivery of SQS with this body. */
 const message = (body: object | string) =>
   deliveryOf('aws', { Body: typeof body === 'string' ? body : JSON.stringify(body), MessageId: 'm' });
 

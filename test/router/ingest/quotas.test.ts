@@ -1,4 +1,4 @@
-/** What becomes of a gateway's messages over its quotas, by how its name is proven; with a real ledger. */
+/** The fate of a gateway's messages over its quotas, by the proof of its name; with a real ledger. */
 import { createPublicKey } from 'node:crypto';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';

@@ -1,4 +1,4 @@
-/** Who signed a message, by the policy of its source; with a real ledger, and a real file of keys. */
+/** The signer of a message, by the policy of its source; with a real ledger, and a real file of keys. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

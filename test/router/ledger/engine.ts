@@ -1,4 +1,4 @@
-/** What the contract needs of a ledger engine. Each engine has a module that exports this as `engine`. */
+/** The contract's needs of a ledger engine. Each engine has a module that exports this as `engine`. */
 import { pathToFileURL } from 'node:url';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import type { ConflictPolicyOf } from '../../../router/ledger/rules/conflict-policy.ts';

@@ -226,7 +226,7 @@ t.test('a report never shows a secret', async (t) => {
     problemsIn(`providers: [{ type: aws, region: r, credentials: { secret_access_key: ["${secret}"] } }]`),
     problemsIn(`providers: [{ type: aws, region: r, credentials: ${secret} }]`),
     problemsIn(`providers: [{ type: aws, region: r, password: ${secret} }]`),
-    // What a reference stands for, in a field that is not named like a secret.
+    // The value of a reference, in a field that is not named like a secret.
     problemsIn('port: ${P}', { env: { P: secret } }),
     problemsIn('port: file:/p', { files: { '/p': secret } }),
     // A password in a URL or a key in a connection string, in a field that is not named like a secret.

@@ -1,4 +1,4 @@
-/** What a gateway accepts, and the state after it. What it refuses: attacks.test.ts. */
+/** The gateway's acceptance, and the state after it. Refusals: attacks.test.ts. */
 import t from 'tap';
 import { accept, firstState } from '../../../shared/fleet/core/acceptance.ts';
 import type { Verifier } from '../../../shared/fleet/core/envelope.ts';

@@ -42,7 +42,7 @@ function newRootKeys() {
 }
 
 runAttacks({
-  // Who signed.
+  // The signers.
   unsigned: {
     document: withEnvelope(assigned(), (envelope) => {
       envelope.signatures = [];

@@ -25,7 +25,7 @@ function filesOf(authority: Authority) {
   return { certFile, keyFile, ocspFile: authority.file('server.ocsp') };
 }
 
-/** What the handshake says of the response. */
+/** The handshake's word on the response. */
 async function status(port: number, authority: Authority, version: string): Promise<string> {
   const arguments_ = ['s_client', '-connect', `127.0.0.1:${port}`, '-status', '-CAfile', 'ca.crt', version];
   const asking = promisify(execFile)('openssl', arguments_, { cwd: authority.dir });

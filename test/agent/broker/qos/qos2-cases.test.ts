@@ -30,7 +30,7 @@ async function afterKill(before: Life, from: string, to: string): Promise<Life> 
   return await life(bufferFile(to));
 }
 
-/** What a device has in the store. */
+/** The rows of a device in the store. */
 async function recorded({ store }: Life, device: string): Promise<string[]> {
   const payloads: string[] = [];
   for (const { epoch } of store.epochs()) {

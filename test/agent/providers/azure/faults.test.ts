@@ -115,7 +115,7 @@ t.test('each fault has its outcome, and goes without a trace', async (t) => {
       const before = requests();
       const outcome = publish(text);
       if (name === 'throttle') await until(`the hub has ${text}`, () => requests() === before + packets);
-      // What goes into a hole is seen by nobody.
+      // A publish into a hole is seen by nobody.
       if (name === 'blackhole') await turns();
       if (SILENT.has(name)) clock.advance(DEADLINE_MS);
       return outcome;

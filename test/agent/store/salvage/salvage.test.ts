@@ -297,7 +297,7 @@ t.test('values of another kind count as not readable, and end no start', async (
   }
 });
 
-/** What makes the tables themselves unfit, which no check of pages finds. */
+/** Damages that make the tables themselves unfit, which no check of pages finds. */
 const UNFIT: readonly string[] = [
   'PRAGMA user_version = 0',
   'PRAGMA user_version = 1',

@@ -59,7 +59,7 @@ function copyLedger(from: string, to: string): void {
   for (const end of ['', '.lock']) copyFileSync(`${from}${end}`, `${to}${end}`);
 }
 
-/** What only a person with the sqlite3 shell would do. */
+/** Changes that only a person with the sqlite3 shell would make. */
 function shell(file: string, sql: string): void {
   const db = new Database(file);
   try {
@@ -189,7 +189,7 @@ for (const table of ['stream', 'record', 'cursor', 'dead_letter']) {
   });
 }
 
-/** What becomes of the files, and the refusal of the next start; null where the router starts. */
+/** The fate of the files, and the refusal of the next start; null where the router starts. */
 const FILES: Readonly<Record<string, { does: (file: string) => void; said: RegExp | null }>> = {
   'ledger.db is missing': { does: (file) => rmSync(file), said: /that was here: it is missing/ },
   'ledger.db is older': {
