@@ -139,7 +139,8 @@ export function shownAt(document: ConfigDocument, path: Path, secrets: Iterable<
   const onlyReference = typeof value === 'string' && /^(\$\{\w+\}|file:\/\S*)$/.test(value);
   if (isSecretPath(path) && !onlyReference && value !== null) return '[redacted]';
   if (typeof value === 'string' && value.includes('\n')) return `a text of ${value.split('\n').length} lines`;
-  if (tookInSecret(text.slice(0, MAX_SHOWN))) return '[redacted]';
   const clean = scrub(text, secrets);
-  return clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean;
+  const shown = clean.slice(0, MAX_SHOWN);
+  if (tookInSecret(shown)) return '[redacted]';
+  return shown === clean ? shown : `${shown}…`;
 }

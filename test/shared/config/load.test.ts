@@ -236,6 +236,8 @@ t.test('a report never shows a secret', async (t) => {
     problemsIn(`providers: |\n  text\n    x: '${secret}`),
     problemsIn(`port: "80\n\n  x: ${secret}"`),
     problemsIn(`port: "80\n  password: ${secret}\n  x: "`),
+    // After a long one that is hidden.
+    problemsIn(`port: "mqtt://u:${'long'.repeat(30)}@h\n  password: ${secret}\n  x: "`),
     // Broken YAML around a secret.
     problemsIn(`password: "${secret}`),
     problemsIn(`- a\npassword: "${secret}"`),
