@@ -15,6 +15,7 @@ const CONSEQUENCES: Readonly<Record<string, string>> = {
   erasure: 'the list of erasures lacks some',
   repetition: 'headgate ledger where lacks repetitions',
   volume: 'it was counted anew',
+  share: 'it was counted anew',
   kept: 'it was counted anew',
   ping: 'nothing is missed',
 };

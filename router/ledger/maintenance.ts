@@ -2,7 +2,7 @@
  * Operations on a ledger by people and schedules, besides the contract of the data path: the maintenance
  * contract, for engines that support it. All of them run beside commits, in this process or in another.
  */
-import type { RetentionRules } from './rules/retention.ts';
+import type { Holder, RetentionRules } from './rules/retention.ts';
 import type { DeadLetter, Erasure, ErasureTarget } from './types.ts';
 import type { RecordId, Whereabouts } from './whereabouts.ts';
 
@@ -37,6 +37,13 @@ export interface Retained {
   more: boolean;
 }
 
+/** The bytes that records take, by `storedBytes` (rules/retention.ts). */
+export interface StoredBytes {
+  total: number;
+  /** The largest holders, the largest first; without records from before shares were counted. */
+  gateways: Holder[];
+}
+
 export interface LedgerMaintenance {
   /** The newest first, at most `limit`. */
   deadLetterHeads(filter: DeadLetterFilter, limit: number): Promise<DeadLetterHead[]>;
@@ -50,6 +57,11 @@ export interface LedgerMaintenance {
    * stay known. Completed steps stand when a later step fails.
    */
   retain(rules: RetentionRules, nowWallMs: number): Promise<Retained>;
+  /**
+   * As of the last change; on JetStream as of the last step of the retention, and null while no rule has
+   * `max_bytes`. At most `limit` gateways.
+   */
+  storedBytes(limit: number): Promise<StoredBytes | null>;
   /**
    * Removes every record of a device committed before the call, its versions in conflict, and the readable
    * dead letters with a record of it. Their ids stay known as erased. Resolves when all is done; completed

@@ -68,7 +68,7 @@ export const retentionRules = z
         max_bytes: byteSize()
           .optional()
           .describe(
-            'Most bytes of all these streams together, with devices, topics and 48 bytes a record and 80 an envelope; the oldest hours leave first, the current hour stays.',
+            'Most bytes of all these streams together, with devices, topics and 48 bytes a record and 80 an envelope; beyond, the gateways that hold most give up their own oldest, and the current hour stays.',
           ),
       })
       .refine((rule) => rule.max_age !== undefined || rule.max_bytes !== undefined, {

@@ -190,7 +190,9 @@ export interface StreamProblem extends StreamKey {
     /** The id is in quarantine, and a record is held. */
     | 'held-though-withdrawn'
     /** One id has several records (I5). */
-    | 'held-twice';
+    | 'held-twice'
+    /** The bytes counted for the gateway are not those of its records; of all epochs, so `epoch` is empty. */
+    | 'share-differs';
   /** At most the first 100. */
   ranges: SeqRange[];
 }

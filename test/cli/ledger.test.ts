@@ -28,11 +28,12 @@ t.test('ledger verify: 0 when clean, 1 with what differs, and no ledger is made 
   db.exec('DELETE FROM record WHERE seq = 2');
   db.close();
   const told = await command(verify);
-  t.match(told, { code: 1, stdout: /2 records in 1 streams: 1 problems/ });
+  t.match(told, { code: 1, stdout: /2 records in 1 streams: 2 problems/ });
   t.match(told.stdout, /^gw-1 +1-aa +telemetry +seen-without-record +2–2$/m);
+  t.match(told.stdout, /^gw-1 +telemetry +share-differs/m);
   const { code, stdout } = await command([...verify, '--json']);
   t.equal(code, 1);
-  t.match(JSON.parse(stdout), { problemCount: 1, problems: [{ ranges: [{ first: 2, last: 2 }] }] });
+  t.match(JSON.parse(stdout), { problemCount: 2, problems: [{ ranges: [{ first: 2, last: 2 }] }] });
 });
 
 t.test('completeness: all gateways, or one', async (t) => {

@@ -4,6 +4,7 @@
 import pg from 'pg';
 import type { PostgresOptions } from '../../router/ledger/postgres/connection.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
+import { MIGRATIONS } from '../../router/ledger/postgres/schema.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { LedgerEngine } from '../router/ledger/engine.ts';
@@ -31,6 +32,15 @@ export const engine: LedgerEngine = {
     });
   },
   place: (_folder, name) => `t_${name.replaceAll('-', '_')}`,
+  async withoutShares(place) {
+    await untilAlone(place);
+    const client = new pg.Client({ connectionString: process.env[URL_VARIABLE] });
+    await client.connect();
+    await client.query(`SET search_path = ${place}; DROP TABLE share; DROP INDEX arrival_share;
+      ALTER TABLE arrival DROP COLUMN bytes; ALTER TABLE volume DROP COLUMN shared;
+      DELETE FROM schema_version WHERE version > ${MIGRATIONS.findIndex((step) => step.includes('TABLE share'))}`);
+    await client.end();
+  },
 };
 
 /** The server ends the last transaction of a killed process a moment after the kill. */

@@ -167,6 +167,47 @@ await t.test(
   },
 );
 
+await t.test('an older router beside: it commits, and a share without arrivals is dropped', async (t) => {
+  const ledger = await opened(t, 'beside');
+  const old = systemClock.wallMs() - 5 * 3_600_000;
+  const text = 'x'.repeat(100);
+  for (let seq = 1; seq <= 20; seq += 1) {
+    await ledger.commit([entry({ gateway: 'gw-1', seqs: [seq], text }, 'aws', old)]);
+    await ledger.commit([entry({ gateway: 'gw-2', seqs: [seq], text }, 'aws', old)]);
+  }
+  // The bytes, which an older router leaves out: at a commit, and at a removal.
+  await connected(t, 'beside').query(`DELETE FROM record WHERE gateway = 'gw-1';
+    DELETE FROM arrival WHERE gateway = 'gw-1';
+    UPDATE arrival SET bytes = NULL WHERE gateway = 'gw-2' AND first_seq <= 4;
+    UPDATE volume SET shared = shared - 4 * (SELECT bytes FROM arrival WHERE gateway = 'gw-2' AND first_seq = 5)
+    WHERE hour > 0; UPDATE share SET bytes = 1000 WHERE gateway = 'gw-2'`);
+  const rules = retentionRules.parse([{ streams: '*', max_bytes: '4000B' }]);
+  for (let more = true; more; ) more = (await ledger.maintenance.retain(rules, systemClock.wallMs())).more;
+  const { gateways = [] } = (await ledger.maintenance.storedBytes(9)) ?? {};
+  t.strictSame(
+    gateways.map(({ gateway }) => gateway),
+    ['gw-2'],
+  );
+  t.notOk(
+    (await ledger.read(0, 99)).some(({ seq }) => seq <= 4),
+    'those without a share left first',
+  );
+  t.match(await ledger.commit([entry({ gateway: 'gw-2', seqs: [1, 21], text })]), [{ new: 1, duplicate: 1 }]);
+});
+
+await t.test('shares that were emptied are found by verify, and nothing leaves by those left', async (t) => {
+  const ledger = await opened(t, 'emptied');
+  const old = systemClock.wallMs() - 5 * 3_600_000;
+  for (const gateway of ['gw-1', 'gw-2']) {
+    await ledger.commit(seqs(1, 9).map((seq) => entry({ gateway, seqs: [seq] }, 'aws', old)));
+  }
+  await connected(t, 'emptied').query("DELETE FROM share WHERE gateway = 'gw-1'");
+  t.match(await ledger.verify(), { problems: [{ gateway: 'gw-1', problem: 'share-differs' }] });
+  const { gateways: [left] = [] } = (await ledger.maintenance.storedBytes(1)) ?? {};
+  const rules = retentionRules.parse([{ streams: '*', max_bytes: `${left?.bytes ?? 0}B` }]);
+  t.match(await ledger.maintenance.retain(rules, systemClock.wallMs()), { records: 0 });
+});
+
 await t.test('what the server can never store is refused as such, and nothing else is', async (t) => {
   const ledger = await opened(t, 'refused');
   await t.rejects(ledger.commit([entry({ seqs: [1], topic: 'a\0b' })]), {

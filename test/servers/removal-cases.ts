@@ -7,7 +7,8 @@ import type { Test } from 'tap';
 import { decodeArrival } from '../../router/ledger/jetstream/arrival-format.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { retentionRules } from '../../router/ledger/options.ts';
-import type { LedgerEntry } from '../../router/ledger/types.ts';
+import { ENVELOPE_BYTES, type RetentionRules, storedBytes } from '../../router/ledger/rules/retention.ts';
+import type { LedgerEntry, LedgerRecord } from '../../router/ledger/types.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 
@@ -64,15 +65,7 @@ export async function removalCases(t: Test, { opened, servers }: RemovalSetup): 
       await first?.commit([entry({ seqs: [5000] }, 'aws', nowMs)]);
       const rules = retentionRules.parse([{ streams: '*', max_age: '10h' }]);
       const left = await Promise.all(
-        ledgers.map(async ({ maintenance }) => {
-          let records = 0;
-          for (let more = true; more; ) {
-            const step = await maintenance.retain(rules, nowMs);
-            records += step.records;
-            more = step.more;
-          }
-          return records;
-        }),
+        ledgers.map(({ maintenance }) => retainedAll(maintenance, rules, nowMs)),
       );
       t.equal(
         left.reduce((sum, records) => sum + records),
@@ -85,16 +78,63 @@ export async function removalCases(t: Test, { opened, servers }: RemovalSetup): 
       t.strictSame(await devicesOn(servers, 'retained'), ['device-2'], 'of the one that stays');
     },
   );
+
+  await t.test('two replicas beyond max_bytes agree on what each gateway still holds', async (t) => {
+    const ledgers = [await opened(t, 'shrunk'), await opened(t, 'shrunk')];
+    const [first] = ledgers;
+    const nowMs = 1000 * HOUR_MS;
+    for (let i = 0; i < 40; i += 1) {
+      const gateway = i % 4 === 0 ? 'quiet' : 'flood';
+      const one = large(seqs(100 * i + 1, 100 * i + 100), 'aws', gateway);
+      await first?.commit([{ ...one, receivedWallMs: nowMs - (50 - i) * HOUR_MS }]);
+    }
+    const size = storedBytes(large(seqs(3901, 4000)).envelope.records);
+    const rules = retentionRules.parse([{ streams: '*', max_bytes: `${20 * size}B` }]);
+    const left = await Promise.all(ledgers.map(({ maintenance }) => retainedAll(maintenance, rules, nowMs)));
+    t.equal(
+      left.reduce((sum, records) => sum + records),
+      2000,
+    );
+    for (const ledger of ledgers) {
+      const held = await ledger.read(0, 10_000);
+      t.equal(held.filter(({ gateway }) => gateway === 'quiet').length, 1000, 'all of it');
+      t.equal(held.length, 2000);
+      await retainedAll(ledger.maintenance, rules, nowMs);
+      const { total = 0 } = (await ledger.maintenance.storedBytes(9)) ?? {};
+      t.equal(total, storedOf(held));
+    }
+  });
 }
 
 /** Of records that do not shrink, so that few of them stay in a replica's memory. */
-function large(ids: number[], source = 'aws'): LedgerEntry {
-  const one = entry({ seqs: ids }, source);
+function large(ids: number[], source = 'aws', gateway = 'gw-1'): LedgerEntry {
+  const one = entry({ seqs: ids, gateway }, source);
   one.envelope.records = one.envelope.records.map((record) => ({
     ...record,
     payload: Buffer.from(seededEntropy(record.seq).bytes(200)),
   }));
   return one;
+}
+
+/** Steps to the end; how many records left. */
+async function retainedAll(
+  maintenance: Ledger['maintenance'],
+  rules: RetentionRules,
+  nowMs: number,
+): Promise<number> {
+  let records = 0;
+  for (let more = true; more; ) {
+    const step = await maintenance.retain(rules, nowMs);
+    records += step.records;
+    more = step.more;
+  }
+  return records;
+}
+
+/** The bytes of records of envelopes of a hundred. */
+function storedOf(held: readonly LedgerRecord[]): number {
+  const envelopes = Math.ceil(held.length / 100);
+  return storedBytes(held) + (envelopes - 1) * ENVELOPE_BYTES;
 }
 
 /** Of all arrivals that the servers hold. */

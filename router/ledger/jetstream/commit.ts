@@ -97,6 +97,7 @@ export class Planner {
         entries: changes,
         contacts: contactsOf(entries),
         bootClocks: bootClocksOf(entries),
+        isShared: true,
       },
       results: entries.map(({ envelope }) =>
         isContactOnly(envelope) ? nothingCommitted() : (results.next().value?.result ?? nothingCommitted()),

@@ -3,6 +3,7 @@
  * without it (removal.ts). Records that a losing commit had stored are in no log, and are not found.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
+import { storedBytes } from '../rules/retention.ts';
 import type { ErasureTarget } from '../types.ts';
 import type { Arrival } from './arrival-format.ts';
 import type { Parts } from './log/blobs.ts';
@@ -25,6 +26,8 @@ type ErasePlan = RemovalPlan & Erased;
 interface Holding {
   entry: CommitEntry;
   arrival: Arrival;
+  /** Whether its bytes are in the gateway's share. */
+  isShared: boolean;
 }
 
 export class DeviceEraser {
@@ -53,7 +56,7 @@ export class DeviceEraser {
   }
 
   /** The entries of a commit whose arrival holds a record of the device. */
-  async #holding({ entries }: Commit, device: string, gateway: string | null): Promise<Holding[]> {
+  async #holding({ entries, isShared }: Commit, device: string, gateway: string | null): Promise<Holding[]> {
     const meant = entries.filter(
       (entry) => entry.parts.length > 0 && (gateway === null || entry.gateway === gateway),
     );
@@ -63,7 +66,10 @@ export class DeviceEraser {
       const arrivals = await Promise.all(some.map(({ parts }) => this.#parts.arrivals.get(parts)));
       for (const [n, entry] of some.entries()) {
         const arrival = arrivals[n];
-        if (arrival?.records.some((record) => record.device === device)) found.push({ entry, arrival });
+        if (!arrival?.records.some((record) => record.device === device)) continue;
+        // Moved records are in a share as they were before.
+        const wasShared = entry.removal === null ? isShared : entry.removal.bytes > 0;
+        found.push({ entry, arrival, isShared: wasShared });
       }
     }
     return found;
@@ -83,7 +89,7 @@ export class DeviceEraser {
 
   /** `entry` is null when no standing record lies in the arrival. */
   async #planArrival(
-    { entry, arrival }: Holding,
+    { entry, arrival, isShared }: Holding,
     device: string,
   ): Promise<{ entry: CommitEntry | null; records: number }> {
     const places = await this.#parts.held.places(arrival.records.map(({ seq }) => ({ key: entry, seq })));
@@ -96,7 +102,9 @@ export class DeviceEraser {
     const moved = idsOf(kept.map(({ seq }) => seq));
     const item = await this.#parts.states.stream(entry);
     const quarantined = item ? gone.size - gone.difference(item.state.withdrawn.quarantine).size : 0;
-    const left = { why: 'erasure', ids: gone, gone, aside: [], moved } as const;
+    // The other records of the arrival that do not stand leave with it.
+    const bytes = isShared ? storedBytes(arrival.records) - storedBytes(kept) : 0;
+    const left = { why: 'erasure', ids: gone, gone, aside: [], moved, bytes } as const;
     return { entry: removalEntry(entry, left, parts), records: gone.size - quarantined };
   }
 
@@ -117,7 +125,7 @@ export class DeviceEraser {
     const empty = IntervalSet.empty();
     // A version that stood before a quarantine must not stand again because this erasure ends the quarantine.
     const gone = item ? ids.difference(ids.difference(item.state.withdrawn.quarantine)) : empty;
-    const left = { why: 'erasure', ids, gone, aside, moved: empty } as const;
+    const left = { why: 'erasure', ids, gone, aside, moved: empty, bytes: 0 } as const;
     return { ...none, entries: [removalEntry(key, left)], aside };
   }
 }

@@ -6,6 +6,7 @@ import type {
   DeadLetterHead,
   LedgerMaintenance,
   Retained,
+  StoredBytes,
   StoredDeadLetter,
 } from '../maintenance.ts';
 import type { RetentionRules } from '../rules/retention.ts';
@@ -59,6 +60,10 @@ export class JetStreamMaintenance implements LedgerMaintenance {
 
   retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
     return this.#parts.retention.step(rules, nowWallMs);
+  }
+
+  async storedBytes(limit: number): Promise<StoredBytes | null> {
+    return this.#parts.retention.storedBytes(limit);
   }
 
   async erase(target: ErasureTarget, actor: string): Promise<Erasure> {

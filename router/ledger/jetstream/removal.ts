@@ -82,6 +82,7 @@ function commitOf(head: Head, entries: readonly CommitEntry[]): Commit {
     entries,
     contacts: [],
     bootClocks: [],
+    isShared: true,
   };
 }
 

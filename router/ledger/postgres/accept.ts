@@ -44,6 +44,7 @@ async function acceptAll(client: Queryable, schema: string): Promise<string[]> {
 
 async function accept(client: Queryable, schema: string, { kind, tables }: Fault): Promise<void> {
   if (kind === 'missing') await recreate(client, schema, tables);
+  if (tables.includes('share')) await countShares(client);
   for (const table of MARKED_TABLES.filter((marked) => tables.includes(marked))) {
     if (table === 'volume') await countVolumes(client);
     await mark(client, table);
@@ -51,9 +52,16 @@ async function accept(client: Queryable, schema: string, { kind, tables }: Fault
 }
 
 async function countVolumes(client: Queryable): Promise<void> {
-  await client.query(`DELETE FROM volume; INSERT INTO volume
-    SELECT a.stream, a.hour, ${ENVELOPE_BYTES} * count(DISTINCT a.id) + sum(${RECORD_BYTES} + octet_length(r.device) + octet_length(r.topic)
-      + octet_length(r.payload))
-    FROM record r JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day
-    WHERE a.day > 0 GROUP BY a.stream, a.hour`);
+  await client.query(`DELETE FROM volume; INSERT INTO volume (stream, hour, bytes, shared)
+    SELECT stream, hour, sum(stored), coalesce(sum(bytes), 0) FROM (
+      SELECT a.stream, a.hour, a.bytes, ${ENVELOPE_BYTES} + sum(${RECORD_BYTES} + octet_length(r.device)
+        + octet_length(r.topic) + octet_length(r.payload)) AS stored
+      FROM record r JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day
+      WHERE a.day > 0 GROUP BY a.gateway, a.id, a.day) counted
+    GROUP BY stream, hour`);
+}
+
+async function countShares(client: Queryable): Promise<void> {
+  await client.query(`DELETE FROM share; INSERT INTO share (gateway, stream, bytes)
+    SELECT gateway, stream, sum(bytes) FROM arrival WHERE bytes IS NOT NULL GROUP BY gateway, stream`);
 }

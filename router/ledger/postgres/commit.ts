@@ -17,6 +17,7 @@ import { insertAside, standNoMore } from './evidence.ts';
 import { COMMITS_BELONG } from './marks.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';
 import { type Absorbed, settleRepeated, unsettled } from './repeated.ts';
+import { recordsLeft } from './shares.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
 import { insertRepetitions } from './whereabouts.ts';
 
@@ -58,7 +59,7 @@ export async function commitEntries(
   await insertRepetitions(client, repetitions);
   await saveContacts(client, entries, id);
   await saveBootClocks(client, bootClocksOf(entries));
-  await removeRecords(client, displaced);
+  const gone = await removeRecords(client, displaced);
   const fresh = absorbed.flatMap(({ entry, stream, stored }): Fresh[] =>
     stored
       .filter((records) => records.length > 0)
@@ -68,6 +69,7 @@ export async function commitEntries(
     const arrivals = await insertRecords(client, fresh, day);
     await giveOffsets(client, fresh, arrivals, day);
   }
+  await recordsLeft(client, gone);
   const judged = absorbed.values();
   return {
     results: entries.map(({ envelope }) =>

@@ -58,6 +58,7 @@ import { PostgresMaintenance } from './maintenance.ts';
 import { note } from './marks.ts';
 import { readRecords } from './records.ts';
 import { dayOf, expectSchema, hasSchema, makePartitions, migrate } from './schema.ts';
+import { differingShares } from './shares.ts';
 import { listPage, listStreams } from './streams.ts';
 import { trimRepetitions } from './whereabouts.ts';
 
@@ -256,6 +257,7 @@ class PostgresLedger implements Ledger {
           ]);
           verification.compare(key, state.seen, runs.rows, state.withdrawn);
         }
+        verification.shares(await differingShares(client));
         return verification.result();
       },
       { mode: 'REPEATABLE READ' },

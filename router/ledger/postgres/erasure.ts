@@ -7,6 +7,7 @@ import type { ErasureWindow } from '../erasure.ts';
 import { withdraw } from '../rules/rules.ts';
 import type { Erasure, ErasureTarget } from '../types.ts';
 import type { Queryable } from './connection.ts';
+import { ROW_BYTES, recordsLeft } from './shares.ts';
 import { lockStreamIds, writeStreams } from './streams.ts';
 
 export interface ErasableStream {
@@ -16,6 +17,7 @@ export interface ErasableStream {
 }
 
 type StoredSeq = SeqRange & { gateway: string; streamId: number };
+type StoredRecord = StoredSeq & { arrival: number; day: number; bytes: number };
 
 const COLUMNS = `id, device, gateway, actor, started_wall_ms AS "startedWallMs", finished_wall_ms AS "finishedWallMs",
   records, versions, dead_letters AS "deadLetters"`;
@@ -48,16 +50,17 @@ export async function eraseWindow(
     last,
     device,
   ];
-  const remove = async (table: 'record' | 'conflict'): Promise<StoredSeq[]> => {
-    const { rows } = await client.query<StoredSeq>(
-      `DELETE FROM ${table} t USING unnest($1::text[], $2::bigint[]) AS s (gateway, stream_id)
-       WHERE t.gateway = s.gateway AND t.stream_id = s.stream_id AND t.seq BETWEEN $3 AND $4 AND t.device = $5
-       RETURNING t.gateway, t.stream_id AS "streamId", t.seq AS first, t.seq AS last`,
+  const remove = async <Row extends StoredSeq>(table: string, columns = ''): Promise<Row[]> => {
+    const { rows } = await client.query<Row>(
+      `DELETE FROM ${table} r USING unnest($1::text[], $2::bigint[]) AS s (gateway, stream_id)
+       WHERE r.gateway = s.gateway AND r.stream_id = s.stream_id AND r.seq BETWEEN $3 AND $4 AND r.device = $5
+       RETURNING r.gateway, r.stream_id AS "streamId", r.seq AS first, r.seq AS last${columns}`,
       values,
     );
     return rows;
   };
-  const records = await remove('record');
+  const taken = `, r.arrival_id AS arrival, r.day, ${ROW_BYTES} AS bytes`;
+  const records = await remove<StoredRecord>('record', taken);
   const versions = await remove('conflict');
   const gone = [...records, ...versions];
   if (gone.length === 0) return;
@@ -73,6 +76,7 @@ export async function eraseWindow(
     versions.length,
     erasure,
   ]);
+  await recordsLeft(client, records);
 }
 
 export async function finishErasure(

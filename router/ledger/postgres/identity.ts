@@ -10,8 +10,11 @@ import { LedgerLost } from '../types.ts';
 import type { Database, Queryable } from './connection.ts';
 import { MARKED_TABLES, MARKS_FOUND, type MarkedTable, VOLUME_MARK } from './marks.ts';
 
-/** Also the sequence `arrival_id`, which has its name among the tables'. */
-const TABLES = ['arrival_id', 'head', 'ping', 'schema_version', ...MARKED_TABLES];
+/**
+ * Also the sequence `arrival_id`, which has its name among the tables'. `share` has no mark: an older router
+ * beside a newer one would not note it.
+ */
+const TABLES = ['arrival_id', 'head', 'ping', 'schema_version', 'share', ...MARKED_TABLES];
 
 /** A whole ledger, and its last offset. */
 interface Identified {

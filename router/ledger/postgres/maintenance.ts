@@ -6,6 +6,7 @@ import type {
   DeadLetterHead,
   LedgerMaintenance,
   Retained,
+  StoredBytes,
   StoredDeadLetter,
 } from '../maintenance.ts';
 import type { RetentionRules } from '../rules/retention.ts';
@@ -16,6 +17,7 @@ import { deadLetterHeads, loadDeadLetter, removeDeadLetters } from './dead-lette
 import { beginErasure, eraseWindow, finishErasure, newestErasures } from './erasure.ts';
 import type { EvidenceBound } from './evidence-bound.ts';
 import { Retention } from './retention.ts';
+import { storedBytesOf } from './shares.ts';
 import { listStreams } from './streams.ts';
 import { whereabouts } from './whereabouts.ts';
 
@@ -58,6 +60,10 @@ export class PostgresMaintenance implements LedgerMaintenance {
 
   retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
     return this.#retention.step(rules, nowWallMs);
+  }
+
+  storedBytes(limit: number): Promise<StoredBytes> {
+    return storedBytesOf(this.#db, limit);
   }
 
   async erase(target: ErasureTarget, actor: string): Promise<Erasure> {

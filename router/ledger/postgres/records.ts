@@ -11,9 +11,10 @@
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../rules/boot-clocks.ts';
-import { hourOf, storedBytes, type Volume } from '../rules/retention.ts';
+import { hourOf, storedBytes } from '../rules/retention.ts';
 import type { LedgerEntry, LedgerRecord } from '../types.ts';
 import type { Database, Queryable } from './connection.ts';
+import { type Counted, type GoneRecord, ROW_BYTES } from './shares.ts';
 
 /** The new records of one entry. */
 export interface Fresh {
@@ -100,23 +101,36 @@ export async function giveOffsets(
   const lasts = sums(fresh.map(({ records }) => records.length));
   const seqsOf = fresh.map(({ records }) => records.map(({ seq }) => seq));
   const clocks = fresh.map(({ entry }) => entry.envelope.clock);
-  const volumes = volumesOf(fresh);
+  const sizes = fresh.map(({ records }) => storedBytes(records));
+  const volumes = summed(
+    fresh,
+    sizes,
+    ({ entry }) => `${hourOf(entry.receivedWallMs)}/${entry.envelope.stream}`,
+  );
+  const shares = summed(fresh, sizes, ({ entry: { envelope } }) =>
+    JSON.stringify([envelope.gateway, envelope.stream]),
+  );
   await client.query(
     `WITH given AS (UPDATE head SET last_offset = last_offset + $1 RETURNING last_offset - $1 AS base),
-       came AS (INSERT INTO volume (stream, hour, bytes)
-         SELECT v.stream, v.hour, v.bytes
+       came AS (INSERT INTO volume (stream, hour, bytes, shared)
+         SELECT v.stream, v.hour, v.bytes, v.bytes
          FROM given, unnest($17::text[], $18::integer[], $19::bigint[]) AS v (stream, hour, bytes)
-         ON CONFLICT (stream, hour) DO UPDATE SET bytes = volume.bytes + excluded.bytes)
+         ON CONFLICT (stream, hour) DO UPDATE
+           SET bytes = volume.bytes + excluded.bytes, shared = volume.shared + excluded.shared),
+       grown AS (INSERT INTO share (gateway, stream, bytes)
+         SELECT s.gateway, s.stream, s.bytes
+         FROM given, unnest($22::text[], $23::text[], $24::bigint[]) AS s (gateway, stream, bytes)
+         ON CONFLICT (gateway, stream) DO UPDATE SET bytes = share.bytes + excluded.bytes)
      INSERT INTO arrival (gateway, id, day, stream_id, first_seq, last_seq, first_offset, last_offset, source,
-       received_wall_ms, boot_id, clock_offset_ms, clock_quality, stream, hour, sent_as)
+       received_wall_ms, boot_id, clock_offset_ms, clock_quality, stream, hour, sent_as, bytes)
      SELECT a.gateway, a.id, $2, a.stream_id, a.first_seq, a.last_seq, given.base + a.first, given.base + a.last,
        a.source, a.received_wall_ms, a.boot_id, a.clock_offset_ms, a.clock_quality, a.stream, a.hour,
-       a.sent_as
+       a.sent_as, a.bytes
      FROM given, unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
        $9::bigint[], $10::text[], $11::double precision[], $12::text[], $13::double precision[], $14::text[],
-       $15::text[], $16::integer[], $20::text[])
+       $15::text[], $16::integer[], $20::text[], $21::integer[])
        AS a (gateway, id, stream_id, first_seq, last_seq, first, last, source, received_wall_ms, boot_id,
-         clock_offset_ms, clock_quality, stream, hour, sent_as)`,
+         clock_offset_ms, clock_quality, stream, hour, sent_as, bytes)`,
     [
       lasts.at(-1) ?? 0,
       day,
@@ -138,24 +152,32 @@ export async function giveOffsets(
       volumes.map(({ hour }) => hour),
       volumes.map(({ bytes }) => bytes),
       fresh.map(({ entry }) => entry.sentAs ?? null),
+      sizes,
+      shares.map(({ gateway }) => gateway),
+      shares.map(({ stream }) => stream),
+      shares.map(({ bytes }) => bytes),
     ],
   );
 }
 
 /**
- * The bytes that `fresh` adds, once per stream name and hour. The rows are locked under the lock of `head`,
- * so their order is free.
+ * The bytes that `fresh` adds, once per row by `nameOf`. The rows are locked under the lock of `head`, so
+ * their order is free.
  */
-function volumesOf(fresh: readonly Fresh[]): Volume[] {
-  const volumes = new Map<string, Volume>();
-  for (const { entry, records } of fresh) {
-    const { stream } = entry.envelope;
-    const hour = hourOf(entry.receivedWallMs);
-    const volume = volumes.get(`${hour}/${stream}`) ?? { stream, hour, bytes: 0 };
-    volume.bytes += storedBytes(records);
-    volumes.set(`${hour}/${stream}`, volume);
+function summed(
+  fresh: readonly Fresh[],
+  sizes: readonly number[],
+  nameOf: (one: Fresh) => string,
+): Counted[] {
+  const rows = new Map<string, Counted>();
+  for (const [i, one] of fresh.entries()) {
+    const { gateway, stream } = one.entry.envelope;
+    const hour = hourOf(one.entry.receivedWallMs);
+    const row = rows.get(nameOf(one)) ?? { gateway, stream, hour, bytes: 0 };
+    row.bytes += sizes[i] ?? 0;
+    rows.set(nameOf(one), row);
   }
-  return [...volumes.values()];
+  return [...rows.values()];
 }
 
 /** The running sums of `sizes`. */
@@ -167,14 +189,16 @@ function sums(sizes: readonly number[]): number[] {
   });
 }
 
-/** Deletes records; their offsets stay empty. */
-export async function removeRecords(client: Queryable, ids: readonly StoredId[]): Promise<void> {
-  if (ids.length === 0) return;
-  await client.query(
+/** Deletes records; their offsets stay empty. The result is for `recordsLeft`. */
+export async function removeRecords(client: Queryable, ids: readonly StoredId[]): Promise<GoneRecord[]> {
+  if (ids.length === 0) return [];
+  const { rows } = await client.query<GoneRecord>(
     `DELETE FROM record r USING unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
-     WHERE r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq`,
+     WHERE r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq
+     RETURNING r.gateway, r.arrival_id AS arrival, r.day, ${ROW_BYTES} AS bytes`,
     idColumns(ids),
   );
+  return rows;
 }
 
 export function idColumns(ids: readonly StoredId[]): unknown[] {

@@ -197,6 +197,19 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE dead_letter ADD COLUMN gateway text NOT NULL DEFAULT '';
   UPDATE dead_letter SET gateway = authenticated_gateway WHERE id > 0 AND authenticated_gateway IS NOT NULL;
   `,
+  // The bytes by gateway (shares.ts). Arrivals from before, and of older routers, have none and are in no
+  // share.
+  `
+  ALTER TABLE arrival ADD COLUMN bytes integer;
+  CREATE INDEX arrival_share ON arrival (gateway, stream, hour) WHERE bytes IS NOT NULL;
+  ALTER TABLE volume ADD COLUMN shared bigint NOT NULL DEFAULT 0;
+  CREATE TABLE share (
+    gateway text NOT NULL,
+    stream text NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (gateway, stream)
+  );
+  `,
 ];
 
 /** Whether there is a ledger in the schema, or some of its tables. */

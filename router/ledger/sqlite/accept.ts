@@ -10,9 +10,14 @@ import { SCHEMA, STEPS } from './tables.ts';
 
 /** The engine counts `kept` anew where it differs from the rows. */
 const COUNTS: Readonly<Record<string, string>> = {
-  volume: `DELETE FROM volume; INSERT INTO volume SELECT a.stream, a.hour, ${ENVELOPE_BYTES} * count(DISTINCT a.id) + sum(${RECORD_BYTES} + octet_length(r.device)
-      + octet_length(r.topic) + length(r.payload))
-    FROM record r JOIN arrival a ON a.id = r.arrival_id WHERE r.offset > 0 GROUP BY a.stream, a.hour`,
+  volume: `DELETE FROM volume; INSERT INTO volume SELECT stream, hour, sum(stored), ifnull(sum(bytes), 0) FROM (
+      SELECT a.stream, a.hour, a.bytes, ${ENVELOPE_BYTES} + sum(${RECORD_BYTES} + octet_length(r.device)
+        + octet_length(r.topic) + length(r.payload)) AS stored
+      FROM record r JOIN arrival a ON a.id = r.arrival_id WHERE r.offset > 0 GROUP BY a.id)
+    GROUP BY stream, hour`,
+  share: `DELETE FROM share; INSERT INTO share SELECT s.gateway, a.stream, sum(a.bytes)
+    FROM arrival a JOIN stream s ON s.id = a.stream_id WHERE a.id > 0 AND a.bytes IS NOT NULL
+    GROUP BY s.gateway, a.stream`,
   kept: `DELETE FROM kept;
     INSERT INTO kept SELECT 'conflict', max(id), count(*) - 1, sum(length(payload)) FROM conflict;
     INSERT INTO kept SELECT 'dead_letter', max(id), count(*) - 1, sum(length(bytes)) FROM dead_letter`,

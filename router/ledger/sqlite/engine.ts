@@ -59,6 +59,7 @@ import { RepeatedTables } from './repeated.ts';
 import { RetentionTables } from './retention.ts';
 import { expectKnown, expectThere, type LedgerNote, lockFile, RouterLock } from './router-lock.ts';
 import { isTooBig, openLedgerFile, prepareLedger, type Sqlite } from './schema.ts';
+import { ShareTables } from './shares.ts';
 import { StreamTable } from './streams.ts';
 import { WhereaboutsTable } from './whereabouts.ts';
 import { LedgerTables } from './whole.ts';
@@ -119,6 +120,7 @@ class SqliteLedger implements Ledger {
   readonly #log: SparseLog;
   readonly #streams: StreamTable;
   readonly #records: RecordTable;
+  readonly #shares: ShareTables;
   readonly #bootClocks: BootClockTable;
   readonly #conflicts: ConflictTable;
   readonly #deadLetters: DeadLetterTable;
@@ -151,7 +153,8 @@ class SqliteLedger implements Ledger {
     this.#clock = options.clock;
     this.#log = new SparseLog(options);
     this.#streams = new StreamTable(db, limits.streamsCached);
-    this.#records = new RecordTable(db);
+    this.#shares = new ShareTables(db);
+    this.#records = new RecordTable(db, this.#shares);
     this.#bootClocks = new BootClockTable(db);
     const evidence = { log: this.#log, onDropped: options.onDropped };
     this.#conflicts = new ConflictTable(db, limits.conflicts, evidence);
@@ -165,8 +168,9 @@ class SqliteLedger implements Ledger {
       atomically: (work) => this.#atomically(work),
       deadLetters: this.#deadLetters,
       conflicts: this.#conflicts,
-      retention: new RetentionTables(db, this.#streams, this.#conflicts),
-      erasures: new ErasureTable(db, this.#streams, this.#conflicts),
+      shares: this.#shares,
+      retention: new RetentionTables(db, this.#streams, this.#conflicts, this.#shares),
+      erasures: new ErasureTable(db, this.#streams, this.#conflicts, this.#shares),
       whereabouts: this.#whereabouts,
       clock: options.clock,
     });
@@ -330,6 +334,7 @@ class SqliteLedger implements Ledger {
     for (const { id, key, state } of this.#streams.list(undefined)) {
       verification.compare(key, state.seen, this.#records.runs(id), state.withdrawn);
     }
+    verification.shares(this.#shares.differing());
     return verification.result();
   }
 

@@ -6,27 +6,35 @@ import { withdraw } from '../rules/rules.ts';
 import type { Erasure, ErasureTarget } from '../types.ts';
 import type { ConflictTable } from './conflicts.ts';
 import { overwriteDeleted, type Sqlite } from './schema.ts';
+import { ROW_BYTES, type ShareTables } from './shares.ts';
 import type { StreamTable } from './streams.ts';
+
+interface Erased {
+  seq: number;
+  arrival: number;
+  bytes: number;
+}
 
 export class ErasureTable {
   readonly #db: Sqlite;
   readonly #streams: StreamTable;
   readonly #conflicts: ConflictTable;
-  readonly #remove: Statement<[number, number, number, string], number>;
+  readonly #shares: ShareTables;
+  readonly #remove: Statement<[number, number, number, string], Erased>;
   readonly #insert: Statement<[ErasureTarget & { actor: string; startedWallMs: number }], Erasure>;
   readonly #count: Statement<[{ id: number; records: number; versions: number }]>;
   readonly #finish: Statement<[number, number, number], Erasure>;
   readonly #newest: Statement<[number], Erasure>;
 
-  constructor(db: Sqlite, streams: StreamTable, conflicts: ConflictTable) {
+  constructor(db: Sqlite, streams: StreamTable, conflicts: ConflictTable, shares: ShareTables) {
     this.#db = db;
     this.#streams = streams;
     this.#conflicts = conflicts;
-    this.#remove = db
-      .prepare<[number, number, number, string], number>(
-        'DELETE FROM record WHERE stream_id = ? AND seq BETWEEN ? AND ? AND device = ? RETURNING seq',
-      )
-      .pluck();
+    this.#shares = shares;
+    this.#remove = db.prepare(
+      `DELETE FROM record WHERE stream_id = ? AND seq BETWEEN ? AND ? AND device = ?
+       RETURNING seq, arrival_id AS arrival, ${ROW_BYTES} AS bytes`,
+    );
     const columns = `id, device, gateway, actor, started_wall_ms AS startedWallMs, finished_wall_ms AS finishedWallMs,
       records, versions, dead_letters AS deadLetters`;
     this.#insert = db.prepare(
@@ -64,7 +72,10 @@ export class ErasureTable {
       const aside = this.#conflicts.removeOf(id, { first, last }, device);
       records += held.length;
       versions += aside.length;
-      const gone = [...held, ...aside].map((seq): SeqRange => ({ first: seq, last: seq }));
+      for (const { arrival, bytes } of held) this.#shares.recordsLeft(arrival, bytes);
+      const gone = [...held.map(({ seq }) => seq), ...aside].map(
+        (seq): SeqRange => ({ first: seq, last: seq }),
+      );
       if (gone.length === 0) continue;
       const { key, state } = this.#streams.loadId(id);
       this.#streams.change(key, { id, state: withdraw(state, gone, 'erasure') });

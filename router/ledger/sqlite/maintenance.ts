@@ -8,6 +8,7 @@ import type {
   DeadLetterHead,
   LedgerMaintenance,
   Retained,
+  StoredBytes,
   StoredDeadLetter,
 } from '../maintenance.ts';
 import type { RetentionRules } from '../rules/retention.ts';
@@ -17,6 +18,7 @@ import type { ConflictTable } from './conflicts.ts';
 import type { DeadLetterTable } from './dead-letters.ts';
 import type { ErasureTable } from './erasure.ts';
 import type { RetentionTables } from './retention.ts';
+import type { ShareTables } from './shares.ts';
 import type { WhereaboutsTable } from './whereabouts.ts';
 
 export interface SqliteMaintenanceParts {
@@ -25,6 +27,7 @@ export interface SqliteMaintenanceParts {
   deadLetters: DeadLetterTable;
   conflicts: ConflictTable;
   retention: RetentionTables;
+  shares: ShareTables;
   erasures: ErasureTable;
   whereabouts: WhereaboutsTable;
   clock: Clock;
@@ -61,6 +64,11 @@ export class SqliteMaintenance implements LedgerMaintenance {
   async retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
     const { atomically, retention } = this.#parts;
     return atomically(() => retention.step(rules, nowWallMs));
+  }
+
+  async storedBytes(limit: number): Promise<StoredBytes> {
+    const { shares } = this.#parts;
+    return { total: shares.total(), gateways: shares.largestOfAll(limit) };
   }
 
   async erase(target: ErasureTarget, actor: string): Promise<Erasure> {

@@ -80,12 +80,24 @@ const MARKS = {
     insert: `INSERT INTO repetition (id, stream_id, first_seq, last_seq, source, received_wall_ms, redelivered)
       VALUES (0, -1, 0, 0, ${MARK}, 0, 0)`,
   },
-  volume: { column: 'stream', where: 'hour = -1', insert: `INSERT INTO volume VALUES (${MARK}, -1, 0)` },
+  volume: {
+    column: 'stream',
+    where: 'hour = -1',
+    insert: `INSERT INTO volume (stream, hour, bytes) VALUES (${MARK}, -1, 0)`,
+  },
   kept: { column: 'name', where: 'rows = -1', insert: `INSERT INTO kept VALUES (${MARK}, 0, -1, 0)` },
 } satisfies Record<string, MarkRow>;
 
 type Marked = MarkRow & { table: string };
-const MARKED = Object.entries(MARKS).map(([table, row]): Marked => ({ table, ...row }));
+const FIRST_MARKED = Object.entries(MARKS).map(([table, row]): Marked => ({ table, ...row }));
+/** A table that came after the marks; its insertion is part of its migration. */
+const SHARE: Marked = {
+  table: 'share',
+  column: 'stream',
+  where: "gateway = ''",
+  insert: `INSERT INTO share SELECT '', ledger_id || ' ' || noted, 0 FROM identity`,
+};
+const MARKED = [...FIRST_MARKED, SHARE];
 /** `ping` holds nothing that is missed. */
 const TABLES = ['identity', 'ping', ...MARKED.map(({ table }) => table)];
 
@@ -93,8 +105,11 @@ const TABLES = ['identity', 'ping', ...MARKED.map(({ table }) => table)];
 export const FIRST_MARKS = [
   'ALTER TABLE identity ADD COLUMN noted INTEGER NOT NULL DEFAULT 0',
   "ALTER TABLE head ADD COLUMN mark TEXT NOT NULL DEFAULT ''",
-  ...MARKED.map(({ insert }) => insert),
+  ...FIRST_MARKED.map(({ insert }) => insert),
 ].join(';\n');
+
+/** Part of the step that brings the shares. */
+export const SHARE_MARK = SHARE.insert;
 
 /** A part that does not belong to the others. */
 export interface Fault {

@@ -11,6 +11,7 @@ import { hourOf, storedBytes } from '../rules/retention.ts';
 import type { HeldVersion, LedgerEntry, LedgerRecord } from '../types.ts';
 import { runsQuery } from '../verify.ts';
 import type { Sqlite } from './schema.ts';
+import { ROW_BYTES, type ShareTables } from './shares.ts';
 
 /** A page of {@link RecordTable.read} ends after this many payload bytes, whatever its limit (I10). */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
@@ -33,6 +34,7 @@ interface ArrivalRow {
   stream: string;
   hour: number;
   sentAs: SendReason | null;
+  bytes: number;
 }
 type VersionRow = HeldVersion & { seq: number };
 
@@ -40,37 +42,42 @@ export class RecordTable {
   readonly #lastOffset: Statement<[], number>;
   readonly #saveLastOffset: Statement<[number]>;
   readonly #insertArrival: Statement<[ArrivalRow]>;
-  readonly #addVolume: Statement<[string, number, number]>;
+  readonly #shares: ShareTables;
   readonly #arrivalOf: Statement<[number, number], { id: number; firstOffset: number; lastOffset: number }>;
-  readonly #removeRecord: Statement<[number, number]>;
-  readonly #removeArrival: Statement<[{ id: number; firstOffset: number; lastOffset: number }]>;
+  readonly #removeRecord: Statement<[number, number], number>;
+  readonly #isEmpty: Statement<[{ id: number; firstOffset: number; lastOffset: number }], number>;
+  readonly #removeArrival: Statement<[number]>;
   readonly #insert: Statement<[number, number, number, number | bigint, number, string, string, Uint8Array]>;
   readonly #versions: Statement<[number, number, number], VersionRow>;
   readonly #runs: Statement<[number], SeqRange>;
   readonly #page: Statement<[number, number], RecordRow>;
 
-  constructor(db: Sqlite) {
+  constructor(db: Sqlite, shares: ShareTables) {
+    this.#shares = shares;
     this.#lastOffset = db.prepare<[], number>('SELECT last_offset FROM head').pluck();
     this.#saveLastOffset = db.prepare('UPDATE head SET last_offset = ?');
     this.#insertArrival = db.prepare(
       `INSERT INTO arrival (source, received_wall_ms, boot_id, clock_offset_ms, clock_quality, first_offset, last_offset,
-         stream_id, stream, hour, sent_as)
+         stream_id, stream, hour, sent_as, bytes)
        VALUES (:source, :receivedWallMs, :bootId, :offsetMs, :quality, :firstOffset, :lastOffset, :streamId, :stream, :hour,
-         :sentAs)`,
-    );
-    this.#addVolume = db.prepare(
-      `INSERT INTO volume (stream, hour, bytes) VALUES (?, ?, ?)
-       ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes`,
+         :sentAs, :bytes)`,
     );
     this.#arrivalOf = db.prepare(
       `SELECT arrival.id, first_offset AS firstOffset, last_offset AS lastOffset
        FROM record JOIN arrival ON arrival.id = arrival_id WHERE record.stream_id = ? AND seq = ?`,
     );
-    this.#removeRecord = db.prepare('DELETE FROM record WHERE stream_id = ? AND seq = ?');
-    this.#removeArrival = db.prepare(
-      `DELETE FROM arrival WHERE id = :id AND NOT EXISTS (
-         SELECT 1 FROM record WHERE offset BETWEEN :firstOffset AND :lastOffset AND arrival_id = :id)`,
-    );
+    this.#removeRecord = db
+      .prepare<[number, number], number>(
+        `DELETE FROM record WHERE stream_id = ? AND seq = ? RETURNING ${ROW_BYTES}`,
+      )
+      .pluck();
+    this.#isEmpty = db
+      .prepare<[{ id: number; firstOffset: number; lastOffset: number }], number>(
+        `SELECT NOT EXISTS (
+           SELECT 1 FROM record WHERE offset BETWEEN :firstOffset AND :lastOffset AND arrival_id = :id)`,
+      )
+      .pluck();
+    this.#removeArrival = db.prepare('DELETE FROM arrival WHERE id = ?');
     this.#insert = db.prepare(
       `INSERT INTO record (offset, stream_id, seq, arrival_id, mono_ms, device, topic, payload)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -109,8 +116,9 @@ export class RecordTable {
     if (records.length === 0) return lastOffset;
     const { bootId, offsetMs, quality } = entry.envelope.clock;
     const { source, receivedWallMs, sentAs = null } = entry;
-    const { stream } = entry.envelope;
+    const { gateway, stream } = entry.envelope;
     const hour = hourOf(receivedWallMs);
+    const bytes = storedBytes(records);
     const arrival = this.#insertArrival.run({
       source,
       receivedWallMs,
@@ -123,13 +131,14 @@ export class RecordTable {
       stream,
       hour,
       sentAs,
+      bytes,
     }).lastInsertRowid;
     let offset = lastOffset;
     for (const { seq, monoMs, device, topic, payload } of records) {
       offset += 1;
       this.#insert.run(offset, streamId, seq, arrival, monoMs, device, topic, payload);
     }
-    this.#addVolume.run(stream, hour, storedBytes(records));
+    this.#shares.add({ gateway, stream, hour, bytes });
     return offset;
   }
 
@@ -141,8 +150,12 @@ export class RecordTable {
   /** Deletes one record; its offset stays empty. */
   remove(streamId: number, seq: number): void {
     const arrival = this.#arrivalOf.get(streamId, seq);
-    this.#removeRecord.run(streamId, seq);
-    if (arrival) this.#removeArrival.run(arrival);
+    const bytes = this.#removeRecord.get(streamId, seq) ?? 0;
+    if (!arrival) return;
+    this.#shares.recordsLeft(arrival.id, bytes);
+    if (this.#isEmpty.get(arrival) !== 1) return;
+    this.#shares.arrivalLeaves(arrival.id);
+    this.#removeArrival.run(arrival.id);
   }
 
   /** The held versions of `records` (ascending), by seq: one query per range of consecutive ids. */

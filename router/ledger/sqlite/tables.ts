@@ -1,5 +1,5 @@
 /** The tables of the ledger's SQLite file: version 1, and the steps from each version to the next. */
-import { FIRST_MARKS } from './marks.ts';
+import { FIRST_MARKS, SHARE_MARK } from './marks.ts';
 
 /**
  * `record` has one row per record id; its unique index enforces again the decision of the seen sets (I5). An
@@ -183,5 +183,18 @@ export const STEPS: readonly string[] = [
   UPDATE conflict SET gateway = s.gateway FROM stream s WHERE s.id = conflict.stream_id AND conflict.id > 0;
   CREATE INDEX dead_letter_account ON dead_letter (source, gateway);
   CREATE INDEX conflict_account ON conflict (source, gateway);
+  `,
+  // The bytes by gateway (shares.ts). Arrivals from before have none, and are in no share.
+  `
+  ALTER TABLE arrival ADD COLUMN bytes INTEGER;
+  CREATE INDEX arrival_share ON arrival (stream_id, hour) WHERE bytes IS NOT NULL;
+  ALTER TABLE volume ADD COLUMN shared INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE share (
+    gateway TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (gateway, stream)
+  ) STRICT, WITHOUT ROWID;
+  ${SHARE_MARK};
   `,
 ];

@@ -187,6 +187,7 @@ function ledgerOf(thread: LedgerThread): Ledger {
       removeDeadLetters: keep('removeDeadLetters'),
       expire: keep('expire'),
       retain: keep('retain'),
+      storedBytes: keep('storedBytes'),
       erase: keep('erase'),
       erasures: keep('erasures'),
       where: keep('where'),

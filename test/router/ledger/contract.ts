@@ -15,6 +15,7 @@ import { outcomeCases } from './outcome-cases.ts';
 import { policyCases } from './policy-cases.ts';
 import { proofCases } from './proof-cases.ts';
 import { retentionCases } from './retention-cases.ts';
+import { retentionShareCases } from './retention-share-cases.ts';
 import { shareCases } from './share-cases.ts';
 import { whereaboutsCases } from './whereabouts-cases.ts';
 
@@ -37,6 +38,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     shareCases(t, engine);
     whereaboutsCases(t, engine);
     retentionCases(t, engine);
+    retentionShareCases(t, engine);
     erasureCases(t, engine);
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>

@@ -12,6 +12,8 @@ export interface LedgerEngine {
   open(place: string, options?: { conflictPolicyOf?: ConflictPolicyOf }): Promise<Ledger>;
   /** A new place. `folder` is an empty folder of the test's. */
   place(folder: string, name: string): string;
+  /** Makes the closed ledger at `place` one of the version before shares; absent where no schema says so. */
+  withoutShares?(place: string): Promise<void>;
 }
 
 /** The engine that `file` exports. */

@@ -19,11 +19,13 @@ export interface Commit {
   entries: readonly CommitEntry[];
   contacts: readonly GatewayContact[];
   bootClocks: readonly BootClock[];
+  /** Its records are in their gateways' shares; false for a commit of a router from before there were any. */
+  isShared: boolean;
 }
 
 /** The changes of one envelope; its new records follow those of the entry before it in offset. */
 export interface CommitEntry extends StreamKey {
-  /** The ids of its new records, their parts, and the bytes of their payloads. */
+  /** The ids of its new records, their parts, and their bytes by `storedBytes`. */
   fresh: IntervalSet;
   parts: Parts;
   storedBytes: number;
@@ -60,6 +62,8 @@ export interface Removal {
   aside: readonly number[];
   /** Records that stay: they are in the entry's `parts` now, at their old offsets. */
   moved: IntervalSet;
+  /** The bytes that leave the gateway's share; 0 for records that are in none. */
+  bytes: number;
 }
 
 export interface Aside {
@@ -108,6 +112,8 @@ type RemovalRow = [
   gone: Uint8Array,
   aside: readonly number[],
   moved: Uint8Array,
+  /** Absent in data from before there were shares. */
+  bytes?: number,
 ];
 type Body = [
   format: number,
@@ -119,6 +125,8 @@ type Body = [
   contacts: [gateway: string, source: string, wallMs: number][],
   /** `unverified` is absent for a verified mapping, and in data of earlier versions. */
   bootClocks: [gateway: string, bootId: string, offsetMs: number, unverified?: true][],
+  /** Of any format: an older version knows no shares. */
+  isShared?: true,
 ];
 
 export function recordsOf({ entries }: Commit): number {
@@ -140,6 +148,7 @@ export function encodeCommit(commit: Commit): Uint8Array {
       verified ? [gateway, bootId, offsetMs] : [gateway, bootId, offsetMs, true],
     ),
   ];
+  if (commit.isShared) body.push(true);
   return encodeCbor(body);
 }
 
@@ -164,17 +173,18 @@ function rowOf(entry: CommitEntry, decided: boolean, removes: boolean): EntryRow
   return row;
 }
 
-function removalRow({ why, ids, gone, aside, moved }: Removal): RemovalRow {
-  return [why, ids.encode(), gone.encode(), aside, moved.encode()];
+function removalRow({ why, ids, gone, aside, moved, bytes }: Removal): RemovalRow {
+  return [why, ids.encode(), gone.encode(), aside, moved.encode(), bytes];
 }
 
-function removalFrom([why, ids, gone, aside, moved]: RemovalRow): Removal {
+function removalFrom([why, ids, gone, aside, moved, bytes = 0]: RemovalRow): Removal {
   return {
     why,
     ids: IntervalSet.decode(ids),
     gone: IntervalSet.decode(gone),
     aside,
     moved: IntervalSet.decode(moved),
+    bytes,
   };
 }
 
@@ -184,9 +194,9 @@ function proofFrom([verified, proven, waived]: ProofRow): ProofChange {
 
 /** Throws when a newer Headgate wrote the message. */
 export function decodeCommit(bytes: Uint8Array): Commit {
-  const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks] = decodeCbor(
-    bytes,
-  ) as Body;
+  const body = decodeCbor(bytes) as Body;
+  const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks, isShared = false] =
+    body;
   const known = FORMAT_OF_REASONS;
   if (format < FORMAT || format > known) {
     throw new Error(`written by a newer Headgate (ledger format ${format}, this one knows up to ${known})`);
@@ -218,6 +228,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
       offsetMs,
       verified: !unverified,
     })),
+    isShared,
   };
 }
 

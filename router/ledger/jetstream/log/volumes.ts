@@ -1,9 +1,12 @@
 /**
- * The volume of each stream name and hour, and the commits that hold it: read from the log, from its
- * beginning after a start and then continuously, in steps of some commits. The hour is that of the commit's
- * contact with the gateway: records of one commit arrived together.
+ * The volume of each stream name and hour, and the share of each gateway and stream name, with the commits
+ * that hold them: read from the log, from its beginning after a start and then continuously, in steps of some
+ * commits. The hour is that of the commit's contact with the gateway: records of one commit arrived together.
+ *
+ * A share is what all commits with shares brought, less what all removals say that they took: every router
+ * comes to the same one. Commits from before there were shares make volumes of their own.
  */
-import { hourOf, type Volume } from '../../rules/retention.ts';
+import { type Holder, hourOf, type Volume } from '../../rules/retention.ts';
 import type { Commit, CommitEntry } from './commit-format.ts';
 import type { CommitLog } from './log.ts';
 
@@ -11,6 +14,15 @@ import type { CommitLog } from './log.ts';
 export interface LoggedVolume extends Volume {
   from: number;
   to: number;
+  /** Of commits with shares, or of those without. */
+  isShared: boolean;
+}
+
+/** The bytes of one gateway and stream name. */
+export interface LoggedShare {
+  bytes: number;
+  /** All its records are in this commit or after. */
+  from: number;
 }
 
 /** Concurrent reads of commits, and commits per step. */
@@ -18,12 +30,17 @@ const READ_WIDTH = 64;
 const STEP_COMMITS = 64 * READ_WIDTH;
 
 export class LoggedVolumes {
-  readonly #log: CommitLog;
+  /** Whether it follows shares, and not volumes alone. */
+  readonly hasShares: boolean;
+  readonly #log: Pick<CommitLog, 'head' | 'at'>;
   readonly #volumes = new Map<string, LoggedVolume>();
+  /** By gateway, and by stream name. */
+  readonly #shares = new Map<string, Map<string, LoggedShare>>();
   #next = 1;
 
-  constructor(log: CommitLog) {
+  constructor(log: Pick<CommitLog, 'head' | 'at'>, hasShares: boolean) {
     this.#log = log;
+    this.hasShares = hasShares;
   }
 
   /** Reads one step; returns whether the end of the log was reached. */
@@ -48,31 +65,74 @@ export class LoggedVolumes {
     return [...this.#volumes.values()];
   }
 
+  /** The bytes of all shares, by stream name. */
+  shared(): Map<string, number> {
+    const shared = new Map<string, number>();
+    for (const shares of this.#shares.values()) {
+      for (const [stream, { bytes }] of shares) shared.set(stream, (shared.get(stream) ?? 0) + bytes);
+    }
+    return shared;
+  }
+
+  /** The holders of `streams`, the largest first. Null: of all streams. */
+  holders(streams: readonly string[] | null): Holder[] {
+    const holders = Array.from(this.#shares, ([gateway, shares]) => {
+      const own = streams === null ? [...shares.values()] : streams.map((stream) => shares.get(stream));
+      return { gateway, bytes: own.reduce((sum, share) => sum + (share?.bytes ?? 0), 0) };
+    });
+    return holders.filter(({ bytes }) => bytes > 0).sort((a, b) => b.bytes - a.bytes);
+  }
+
+  share(gateway: string, stream: string): LoggedShare | null {
+    return this.#shares.get(gateway)?.get(stream) ?? null;
+  }
+
   /** Drops the volume if all of it up to the commit at `to` has left. */
   left(volume: LoggedVolume, to: number): void {
     if (to >= volume.to) this.#volumes.delete(nameOf(volume));
     else volume.from = to + 1;
   }
 
-  #add(commit: Commit, seq: number): void {
-    for (const entry of commit.entries) {
-      if (entry.fresh.size === 0) continue;
-      const { stream, storedBytes } = entry;
-      const hour = hourOfEntry(commit, entry);
-      const known = this.#volumes.get(nameOf({ stream, hour }));
-      if (known) {
-        known.bytes += storedBytes;
-        known.to = seq;
-      } else {
-        this.#volumes.set(nameOf({ stream, hour }), {
-          stream,
-          hour,
-          bytes: storedBytes,
-          from: seq,
-          to: seq,
-        });
+  /** Drops the volumes of which no share holds anything. */
+  dropPassed(): void {
+    if (!this.hasShares) return;
+    const froms = new Map<string, number>();
+    for (const shares of this.#shares.values()) {
+      for (const [stream, { from }] of shares) {
+        froms.set(stream, Math.min(from, froms.get(stream) ?? Number.POSITIVE_INFINITY));
       }
     }
+    for (const [name, { isShared, stream, to }] of this.#volumes) {
+      if (isShared && to < (froms.get(stream) ?? Number.POSITIVE_INFINITY)) this.#volumes.delete(name);
+    }
+  }
+
+  #add(commit: Commit, seq: number): void {
+    const { isShared } = commit;
+    for (const entry of commit.entries) {
+      const { gateway, stream, storedBytes, removal } = entry;
+      if (this.hasShares && isShared) this.#count(gateway, stream, seq, storedBytes - (removal?.bytes ?? 0));
+      if (entry.fresh.size === 0) continue;
+      const hour = hourOfEntry(commit, entry);
+      const volume = { stream, hour, isShared, bytes: 0, unshared: 0, from: seq, to: seq };
+      const known = this.#volumes.get(nameOf(volume)) ?? volume;
+      known.bytes += storedBytes;
+      known.unshared += isShared ? 0 : storedBytes;
+      known.to = seq;
+      this.#volumes.set(nameOf(volume), known);
+    }
+  }
+
+  #count(gateway: string, stream: string, seq: number, bytes: number): void {
+    const known = this.share(gateway, stream);
+    if (known === null && bytes <= 0) return;
+    const shares = this.#shares.get(gateway) ?? new Map<string, LoggedShare>();
+    const share = known ?? { bytes: 0, from: seq };
+    share.bytes = Math.max(0, share.bytes + bytes);
+    if (share.bytes > 0) shares.set(stream, share);
+    else shares.delete(stream);
+    if (shares.size > 0) this.#shares.set(gateway, shares);
+    else this.#shares.delete(gateway);
   }
 }
 
@@ -85,6 +145,6 @@ export function hourOfEntry({ contacts }: Commit, { gateway }: CommitEntry): num
   return hourOf(lastWallMs);
 }
 
-function nameOf({ stream, hour }: Pick<Volume, 'stream' | 'hour'>): string {
-  return `${hour}/${stream}`;
+function nameOf({ stream, hour, isShared }: Pick<LoggedVolume, 'stream' | 'hour' | 'isShared'>): string {
+  return `${hour}/${isShared}/${stream}`;
 }

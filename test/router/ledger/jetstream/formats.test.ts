@@ -36,6 +36,7 @@ const commitOf = (...entries: CommitEntry[]) => ({
   entries,
   contacts: [],
   bootClocks: [],
+  isShared: false,
 });
 
 t.test('a commit in which no policy decided is written as it always was', async (t) => {
@@ -74,10 +75,34 @@ t.test('one in which a policy decided is of a format that an earlier version ref
 t.test('one with which records leave is of a third', async (t) => {
   const gone = IntervalSet.of([{ first: 1, last: 1 }]);
   const moved = IntervalSet.of([{ first: 2, last: 3 }]);
-  const removal = { why: 'erasure', ids: gone, gone, aside: [5], moved } as const;
+  const removal = { why: 'erasure', ids: gone, gone, aside: [5], moved, bytes: 7 } as const;
   const bytes = encodeCommit(commitOf({ ...ENTRY, removal }, ENTRY));
   t.match(decode(bytes), [3]);
   t.strictSame(decodeCommit(bytes), commitOf({ ...ENTRY, removal }, ENTRY));
+});
+
+t.test('an earlier version reads a commit with shares, and what it wrote is in no share', async (t) => {
+  const shared = { ...commitOf(ENTRY), isShared: true };
+  t.match(decode(encodeCommit(shared)), [1, 4, 10, 2, 1, [], [], [], true]);
+  t.strictSame(decodeCommit(encodeCommit(shared)), shared);
+  const none = IntervalSet.empty().encode();
+  const row = [
+    'gw-1',
+    '1-aa',
+    't',
+    none,
+    [],
+    0,
+    null,
+    null,
+    0,
+    [],
+    false,
+    [],
+    ['retention', none, none, [], none],
+  ];
+  const old = decodeCommit(encode([3, 4, 10, 2, 1, [row], [], []]));
+  t.match(old, { isShared: false, entries: [{ removal: { bytes: 0 } }] });
 });
 
 t.test('what is moved keeps its offsets, what left is nowhere', async (t) => {

@@ -110,6 +110,7 @@ const TABLES: Readonly<Record<string, boolean>> = {
   erasure: true,
   repetition: true,
   volume: true,
+  share: true,
   kept: true,
 };
 
