@@ -5,8 +5,9 @@
 import { Counter, type Registry } from 'prom-client';
 import type { Clock } from '../shared/clock.ts';
 import { errorText, type Logger } from '../shared/log.ts';
+import { ObservedMetrics, type Reading } from '../shared/observed-metrics.ts';
 import type { Service } from '../shared/service.ts';
-import type { LedgerMaintenance } from './ledger/maintenance.ts';
+import type { LedgerMaintenance, StoredBytes } from './ledger/maintenance.ts';
 import type { RetentionRules } from './ledger/rules/retention.ts';
 
 export interface MaintenanceOptions {
@@ -22,6 +23,8 @@ export interface MaintenanceOptions {
 const PERIOD_MS = 60_000;
 /** Pause between two steps of the retention, for the commits. */
 const PAUSE_MS = 20;
+/** Most gateways whose stored bytes are shown. */
+const GATEWAYS_SHOWN = 20;
 
 export class Maintenance implements Service {
   readonly #options: MaintenanceOptions;
@@ -29,6 +32,7 @@ export class Maintenance implements Service {
   readonly #retained: Counter;
   readonly #failures: Counter;
   #running: Promise<void> = Promise.resolve();
+  #stored: StoredBytes | null = null;
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
@@ -43,6 +47,21 @@ export class Maintenance implements Service {
       help: 'Failed rounds of maintenance; the next round resumes where the failed one ended.',
       registers,
     });
+    const metrics = new ObservedMetrics(options.registry, 'headgate_router_');
+    metrics.gauge('stored_bytes', 'Bytes of the records in the ledger.', [], () =>
+      this.#stored === null ? [] : [[{}, this.#stored.total]],
+    );
+    metrics.gauge(
+      'gateway_stored_bytes',
+      `Bytes of records in the ledger, of the ${GATEWAYS_SHOWN} gateways with the most.`,
+      ['gateway'],
+      () => (this.#stored?.gateways ?? []).map(({ gateway, bytes }): Reading => [{ gateway }, bytes]),
+    );
+  }
+
+  /** As of the last round; null before the first, and where the ledger does not count them. */
+  stored(): StoredBytes | null {
+    return this.#stored;
   }
 
   start(): Promise<void> {
@@ -83,6 +102,7 @@ export class Maintenance implements Service {
       more = step.more;
       if (more) await clock.sleep(PAUSE_MS, signal);
     }
+    this.#stored = await ledger.storedBytes(GATEWAYS_SHOWN);
     if (left > 0) log.info({ event: 'maintenance.retained', records: left });
   }
 }

@@ -108,6 +108,13 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   registerReceipts(registry, receipts);
   registerPushers(registry, pushers);
   const maintenanceApi = maintenanceRoutes({ dataDir: config.data_dir, feeds, onCommitElsewhere });
+  const maintenance = new Maintenance({
+    ledger: ledger.maintenance,
+    retention: config.retention,
+    registry,
+    clock,
+    log: log('maintenance'),
+  });
   const admin = new AdminServer({
     ...config.admin,
     checks: {
@@ -120,7 +127,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     },
     registry,
     routes: {
-      ...routerRoutes({ sources, ages, ingest, quotas, ledger, feeds, keyId, clock }),
+      ...routerRoutes({ sources, ages, ingest, quotas, ledger, maintenance, feeds, keyId, clock }),
       ...maintenanceApi.routes,
     },
     changes: maintenanceApi.changes,
@@ -130,13 +137,6 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     log: log('admin'),
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };
-  const maintenance = new Maintenance({
-    ledger: ledger.maintenance,
-    retention: config.retention,
-    registry,
-    clock,
-    log: log('maintenance'),
-  });
   // The admin server answers to the end: /readyz says that the router is stopping.
   return [
     names,

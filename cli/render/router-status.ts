@@ -2,9 +2,10 @@
 
 import type { FleetSummary, RouterStatus, StreamCompletenessStatus } from '../../shared/admin-api/status.ts';
 import { isoTime } from '../../shared/clock.ts';
-import { countText, line, spanText, table } from '../format.ts';
+import { bytesText, countText, line, spanText, table } from '../format.ts';
 
 const RANGES_SHOWN = 3;
+const HOLDERS_SHOWN = 5;
 const STREAM_HEADINGS = ['GATEWAY', 'EPOCH', 'STREAM'];
 const COMPLETENESS_HEADINGS = [
   'COMPLETE TO',
@@ -23,7 +24,7 @@ export function renderRouterStatus(status: RouterStatus): string {
     ledger(status),
     ...summary(status.summary),
   ].map(line);
-  const sections = [head.join('\n'), sources(status), ...overQuota(status)];
+  const sections = [head.join('\n'), sources(status), ...stored(status), ...overQuota(status)];
   if (status.feeds.length > 0) sections.push(feeds(status), ...refused(status));
   if (status.gateways.length > 0) sections.push(gateways(status));
   return sections.join('\n\n');
@@ -64,6 +65,16 @@ function sources(status: RouterStatus): string {
       source.lastError ?? 'none',
     ]),
   );
+}
+
+/** The gateways that hold most of the ledger. */
+function stored({ stored }: RouterStatus): string[] {
+  if (!stored || stored.gateways.length === 0) return [];
+  const rows = stored.gateways.slice(0, HOLDERS_SHOWN).map(({ gateway, bytes }) => {
+    const share = stored.total === 0 ? 0 : Math.round((100 * bytes) / stored.total);
+    return [gateway, bytesText(bytes), `${share} %`];
+  });
+  return [table([`HOLDS MOST OF ${bytesText(stored.total)}`, 'BYTES', 'SHARE'], rows)];
 }
 
 /** The gateways over a quota in the last hour. */

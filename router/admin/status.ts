@@ -11,6 +11,7 @@ import { within } from '../../shared/within.ts';
 import type { Feed } from '../feeds/feed.ts';
 import { feedLags } from '../feeds/lag.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Maintenance } from '../maintenance.ts';
 import type { Quotas } from '../quotas/quotas.ts';
 import { type SourceParts, sourceStatuses } from '../sources/status.ts';
 import { type FleetQuery, gatewaysPage, parseFleetQuery, Summary, streamsPage } from './fleet.ts';
@@ -25,6 +26,7 @@ export interface RouterParts extends SourceParts {
   ledger: Ledger;
   feeds: readonly Feed[];
   quotas: Pick<Quotas, 'over'>;
+  maintenance: Pick<Maintenance, 'stored'>;
   /** Of the key that signs receipts. */
   keyId: string;
   clock: Clock;
@@ -100,6 +102,7 @@ async function routerStatus(
     }),
     ledger: held.totals,
     ledgerError: held.error,
+    stored: parts.maintenance.stored(),
     summary: held.summary,
     ...held.gateways,
   };

@@ -241,6 +241,13 @@ interface OverQuotaStatus {
   lastWallMs: number;
 }
 
+/** The bytes of the records in the ledger, by `storedBytes` of router/ledger/rules/retention.ts. */
+interface StoredStatus {
+  total: number;
+  /** At most 20, the largest first; without records from before bytes were counted by gateway. */
+  gateways: { gateway: string; bytes: number }[];
+}
+
 /** `GET /v1/status` of a router: the state of its parts, and a page of its gateways. */
 export interface RouterStatus {
   kind: 'router';
@@ -257,6 +264,8 @@ export interface RouterStatus {
    */
   ledger: { records: number; duplicates: number; conflicts: number; deadLetters: number } | null;
   ledgerError: string | null;
+  /** As of the last minute; null where the ledger does not count bytes. Absent before 0.2.0. */
+  stored?: StoredStatus | null;
   feeds: FeedStatus[];
   /** Null except on the first page. */
   summary: FleetSummary | null;

@@ -53,6 +53,7 @@ t.test('completeness: all gateways, or one', async (t) => {
     ages: { of: () => ({ recordAgeMs: null, queueAgeMs: null }) },
     ingest: { counters: () => new Map() },
     quotas: { over: () => [] },
+    maintenance: { stored: () => null },
     feeds: [],
     keyId: '0123456789abcdef',
     ledger,

@@ -129,6 +129,13 @@ export const ROUTER: RouterStatus = {
   ],
   ledger: { records: 120, duplicates: 7, conflicts: 1, deadLetters: 2 },
   ledgerError: null,
+  stored: {
+    total: 4096,
+    gateways: [
+      { gateway: 'gw-2', bytes: 3072 },
+      { gateway: 'gw-1', bytes: 100 },
+    ],
+  },
   overQuota: [
     {
       source: 'gcp',

@@ -106,6 +106,8 @@ t.test('status of a router', async (t) => {
     text,
     /^aws aws down 10 9 3 \(redelivery\), 4 \(other-source\) 1m 15s – 12\.3k 1970-01-01T00:00:00\.000Z ECONNREFUSED$/m,
   );
+  t.match(text, /^HOLDS MOST OF 4\.0 KiB BYTES SHARE$/m);
+  t.match(text, /^gw-2 3\.0 KiB 75 %$/m);
   t.match(text, /^streams 1, 1 incomplete: 10 records missing; 5 given up$/m);
   t.match(text, /^file retrying 118 2 1m 15s 0 3 ENOSPC$/m);
   t.match(text, /^hook retrying, held up 90 30 1m 0s 0 9 HTTP 422$/m);

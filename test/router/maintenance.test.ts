@@ -78,5 +78,8 @@ t.test('records leave by the rules, in steps, and are counted', async (t) => {
   await until('the old records leave', async () => (await ledger.read(0, 10)).length === 1);
   await service.stop();
   t.match(await registry.metrics(), /^headgate_router_retention_records_total 5000$/m);
+  t.match(await registry.metrics(), /^headgate_router_stored_bytes (1\d\d)$/m);
+  t.match(await registry.metrics(), /^headgate_router_gateway_stored_bytes\{gateway="gw-1"\} (1\d\d)$/m);
+  t.match(service.stored(), { gateways: [{ gateway: 'gw-1' }] });
   t.match(await ledger.completeness(), [{ completeTo: 5001, withdrawn: { retention: 5000 } }]);
 });

@@ -33,6 +33,7 @@ t.test('status answers while the ledger is away, with what the router itself kno
     ages: { of: () => ({ recordAgeMs: null, queueAgeMs: null }) },
     ingest: { counters: () => new Map() },
     quotas: { over: () => [] },
+    maintenance: { stored: () => ({ total: 900, gateways: [{ gateway: 'gw-1', bytes: 300 }] }) },
     feeds: [],
     keyId: '0123456789abcdef',
     ledger,
@@ -42,7 +43,12 @@ t.test('status answers while the ledger is away, with what the router itself kno
   if (!status) throw new Error('the route is missing');
   t.match(await status({}), {
     status: 200,
-    body: { ledger: { records: 2 }, ledgerError: null, gateways: [{ gateway: 'gw-1' }] },
+    body: {
+      ledger: { records: 2 },
+      ledgerError: null,
+      stored: { total: 900, gateways: [{ gateway: 'gw-1', bytes: 300 }] },
+      gateways: [{ gateway: 'gw-1' }],
+    },
   });
   await ledger.close();
   t.match(await status({}), {
