@@ -23,7 +23,8 @@ export function runsQuery(where: string): string {
 
 /**
  * The shares whose bytes are not those of their counted arrivals. `arrivals`, and `records` of them, have the
- * columns `owner` (the gateway) and `name` (of the stream); `rowBytes`: the bytes of a row of `records`.
+ * columns `owner` (the gateway) and `name` (of the stream). `rowBytes`: the bytes of a row of `records`,
+ * which may be several records.
  */
 export function sharesQuery(parts: { records: string; arrivals: string; rowBytes: string }): string {
   return `SELECT gateway, stream FROM (

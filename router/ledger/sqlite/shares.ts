@@ -76,13 +76,16 @@ export class ShareTables {
        GROUP BY gateway ORDER BY 2 DESC, 1 LIMIT ?`,
     );
     this.#total = db.prepare<[], number>('SELECT ifnull(sum(bytes), 0) FROM volume WHERE hour >= 0').pluck();
-    const counted = `(SELECT arrival.id, stream.gateway AS owner, arrival.stream AS name
-      FROM arrival JOIN stream ON stream.id = stream_id WHERE bytes IS NOT NULL) a`;
+    // By arrival: SQLite sorts whatever it groups, and there are fewer arrivals than records.
+    const held = `SELECT ifnull(sum(${ROW_BYTES}), 0) FROM record
+      WHERE offset BETWEEN first_offset AND last_offset AND arrival_id = arrival.id`;
+    const counted = `stream.gateway AS owner, arrival.stream AS name
+      FROM arrival JOIN stream ON stream.id = stream_id WHERE bytes IS NOT NULL`;
     this.#differing = db.prepare(
       sharesQuery({
-        arrivals: counted,
-        records: `record JOIN ${counted} ON a.id = arrival_id`,
-        rowBytes: ROW_BYTES,
+        arrivals: `(SELECT ${counted})`,
+        records: `(SELECT (${held}) AS held, ${counted})`,
+        rowBytes: 'held',
       }),
     );
   }
