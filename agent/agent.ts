@@ -6,7 +6,6 @@
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
-import { noteApplied } from '../shared/audit/applied.ts';
 import { AuditLog, auditFolder } from '../shared/audit/audit-log.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { closeDataFolder } from '../shared/config/private-folder.ts';
@@ -24,7 +23,6 @@ import { explainRoutes } from './admin/explain-route.ts';
 import { readinessChecks } from './admin/readiness.ts';
 import { statusRoutes } from './admin/status.ts';
 import { AuditShipper } from './audit/shipper.ts';
-import { withAuditStream } from './audit/stream.ts';
 import { deviceFilePath } from './broker/access/device-file.ts';
 import { Devices } from './broker/access/devices.ts';
 import { Broker } from './broker/broker.ts';
@@ -37,7 +35,8 @@ import { ClockSync } from './clock/clock-sync.ts';
 import { registerClock } from './clock/metrics.ts';
 import { brokerLimits, listenerOptions, sessionLimits } from './config/broker-options.ts';
 import type { AgentConfig } from './config/config.ts';
-import { envelopeLimits, streamLimits } from './config/envelope-limits.ts';
+import { envelopeLimits } from './config/envelope-limits.ts';
+import { intakeRules } from './config/intake-rules.ts';
 import { providerFacts } from './config/provider-facts.ts';
 import { bufferFile, storeLimits } from './config/store-options.ts';
 import { Meter } from './cost/meter.ts';
@@ -61,6 +60,10 @@ import { Holds } from './holds/holds.ts';
 import { registerHolds } from './holds/metrics.ts';
 import { holdRoutes } from './holds/routes.ts';
 import { type Keys, openKeys, registerKeys } from './keys/keys.ts';
+import { followPolicy, type LoadConfig, noteSections } from './policy/follow.ts';
+import { openDoor } from './policy/open-door.ts';
+import type { PolicyDoor } from './policy/policy-door.ts';
+import type { PolicySource } from './policy/policy-source.ts';
 import { registerCredentials } from './providers/credentials/metrics.ts';
 import { CredentialPublisher } from './providers/credentials/rotating-publisher.ts';
 import type { ProviderEntry } from './providers/provider-type.ts';
@@ -76,6 +79,7 @@ import { Store } from './store/store.ts';
 
 /** The arguments that every room is made with. */
 interface Site {
+  door: PolicyDoor;
   config: AgentConfig;
   audit: AuditLog;
   keys: Keys;
@@ -87,18 +91,23 @@ interface Site {
   registry: Registry;
 }
 
-/** The agent's parts in the order they start; they stop in reverse. */
-async function createAgent(given: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
-  const config = given.audit.ship ? { ...given, policy: withAuditStream(given.policy) } : given;
-  const root = createLogger(config.log);
-  const log = (component: string) => componentLogger(root, component, config.log);
+/** The agent's parts in the order they start; they stop in reverse. The last one reads the policy again. */
+async function createAgent(
+  given: AgentConfig,
+  load: LoadConfig,
+  clock: Clock,
+  entropy: Entropy,
+): Promise<{ services: Service[]; policySource: PolicySource }> {
+  const root = createLogger(given.log);
+  const log = (component: string) => componentLogger(root, component, given.log);
+  const door = await openDoor(given, clock, log('policy'));
+  const config = { ...given, policy: door.present };
   const enabled = config.providers.filter((provider) => provider.enabled);
   tellEnvironmentEndpoints([...enabled, ...config.downlinks], log('agent'));
   const keys = await openKeys({ config, clock, entropy, log: log('keys') });
   const audit = new AuditLog({ dataDir: config.data_dir, program: 'agent', clock, entropy });
-  const { tariffs: _, providerTypes: __, ...sections } = given;
-  await noteApplied({ audit, dataDir: config.data_dir, sections, clock, log: log('audit') });
-  const site: Site = { config, audit, keys, enabled, clock, entropy, log, registry: new Registry() };
+  await noteSections({ config: given, audit, via: 'start', clock, log: log('audit') });
+  const site: Site = { door, config, audit, keys, enabled, clock, entropy, log, registry: new Registry() };
   const names = new ProcessNames({ clock, log: log('dns') });
   const buffer = createBuffer(site);
   const routing = createRouting(site, buffer);
@@ -108,13 +117,16 @@ async function createAgent(given: AgentConfig, clock: Clock, entropy: Entropy): 
   registerNames(new ObservedMetrics(site.registry, 'headgate_agent_'), names);
   const admin = createAdmin(site, { ...buffer, ...routing, ...forwarding, ...intake });
   const heap = new HeapGrowth({ records: () => intake.intake.records, clock });
-  return [
+  const following = { ...site, ...buffer, ...routing, ...forwarding, ...intake, log: log('policy') };
+  const policySource = followPolicy(following, given, load);
+  const services = [
     ...[names, heap, keys.sealing, buffer.store, buffer.bootClock],
     ...[routing.routingFile, routing.history, routing.meter, routing.holds],
-    ...[forwarding.forwarder, forwarding.routerKeys, ...forwarding.downlinks],
+    ...[forwarding.forwarder, door, forwarding.routerKeys, ...forwarding.downlinks],
     ...(config.audit.ship ? [createShipper(site, buffer)] : []),
-    ...[intake.devices, intake.broker, admin],
+    ...[intake.devices, intake.broker, admin, policySource],
   ];
+  return { services, policySource };
 }
 
 function createShipper({ config, audit, clock, log }: Site, { store }: BufferParts): Service {
@@ -151,7 +163,7 @@ function createBuffer({ config, clock, entropy, log }: Site): BufferParts {
 interface RoutingParts {
   facts: readonly ProviderFacts[];
   /** By stream: the reason why its records can never leave. */
-  stranded: ReadonlyMap<string, string>;
+  stranded: () => ReadonlyMap<string, string>;
   routing: LiveRouting;
   routingFile: RoutingFile;
   history: History;
@@ -161,12 +173,12 @@ interface RoutingParts {
 
 /** Routing, its costs and holds, and the history of its decisions. */
 function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): RoutingParts {
-  const { config, enabled, clock, log } = site;
+  const { door, config, enabled, clock, log } = site;
   const { gateway, policy, data_dir: folder } = config;
   const factsOf = (provider: ProviderEntry) => providerFacts(provider, tariffNamed(config, provider.name));
   const facts = enabled.map(factsOf);
-  const stranded = strandedStreams(policy, config.providers.map(factsOf));
-  for (const [stream, reason] of stranded)
+  const stranded = () => strandedStreams(door.present, config.providers.map(factsOf));
+  for (const [stream, reason] of stranded())
     log('routing').error({ event: 'routing.stranded', stream, reason });
   const routing = new LiveRouting({ policy, providers: facts, clock, log: log('routing') });
   const routingFile = new RoutingFile({
@@ -306,12 +318,8 @@ function createDeviceSide(
   { facts }: RoutingParts,
 ): DeviceSide {
   const { allow_anonymous: allowAnonymous, local_topics: localTopics, sessions: kept } = config.broker;
-  const streams = Object.entries(config.policy.streams).map(([name, { topics: filters }]) => ({
-    name,
-    filters,
-  }));
-  const envelopeBytes = streamLimits(config.policy, facts, envelopeLimits(config));
-  const intake = new Intake({ store, streams, envelopeBytes, clock, log: log('intake') });
+  const rules = intakeRules(config, config.policy, facts);
+  const intake = new Intake({ store, ...rules, clock, log: log('intake') });
   const devices = new Devices({ file: deviceFilePath(config.data_dir), clock, log: log('broker') });
   const sessions = new Sessions({
     store: kept.keep ? store : NOT_KEPT,
@@ -338,36 +346,34 @@ function createDeviceSide(
 
 type Parts = BufferParts & RoutingParts & ForwardingParts & DeviceSide;
 
-function registerMetrics({ config, keys, registry }: Site, parts: Parts): void {
+function registerMetrics({ door, keys, registry }: Site, parts: Parts): void {
   const metrics = new ObservedMetrics(registry, 'headgate_agent_');
-  const memoryStreams = Object.entries(config.policy.streams)
-    .filter(([, { durability }]) => durability === 'memory')
-    .map(([name]) => name);
   registerBroker(metrics, parts);
   registerStore(metrics, parts.store);
   registerClock(metrics, parts.bootClock);
-  registerForward(metrics, { ...parts, memoryStreams: new Set(memoryStreams) });
+  registerForward(metrics, { ...parts, policy: () => door.present });
   registerRouting(metrics, parts.routing);
   registerHolds(metrics, parts);
   registerCosts(metrics, parts.meter);
   registerCredentials(registry, parts.publishers);
   registerReceipts(metrics, parts);
-  registerKeys(metrics, keys, config.policy);
+  registerKeys(metrics, keys, () => door.present);
   registerEventLoop(metrics);
 }
 
 function createAdmin(site: Site, parts: Parts): Service {
-  const { config, audit, keys, clock, entropy, log, registry } = site;
-  const { gateway, policy } = config;
+  const { door, config, audit, keys, clock, entropy, log, registry } = site;
+  const { gateway } = config;
+  const policy = () => door.present;
   const holds = holdRoutes({ holds: parts.holds, providers: parts.facts.map(({ name }) => name) });
   return new AdminServer({
     ...config.admin,
     checks: readinessChecks(parts),
     registry,
     routes: {
-      ...statusRoutes({ ...parts, ...keys, config, clock }),
+      ...statusRoutes({ ...parts, ...keys, door, config, clock }),
       ...clientRoutes({ ...parts, clock }),
-      ...costRoutes({ meter: parts.meter, cost: policy.cost }),
+      ...costRoutes({ meter: parts.meter, cost: () => door.present.cost }),
       ...explainRoutes({ ...parts, policy }),
       ...historyRoutes({ ...parts, gateway, policy }),
       ...holds.routes,
@@ -380,10 +386,10 @@ function createAdmin(site: Site, parts: Parts): Service {
   });
 }
 
-/** Runs the agent until a signal ends it; resolves with the exit code. */
-export async function runAgent(config: AgentConfig): Promise<number> {
+/** Runs the agent until a signal ends it; resolves with the exit code. `load` reads the configuration again. */
+export async function runAgent(config: AgentConfig, load: LoadConfig): Promise<number> {
   const log = componentLogger(createLogger(config.log), 'agent', config.log);
   await closeDataFolder(config.data_dir, log);
-  const services = await createAgent(config, systemClock, systemEntropy);
-  return runUntilStopped(services, systemClock, log);
+  const { services, policySource } = await createAgent(config, load, systemClock, systemEntropy);
+  return runUntilStopped(services, systemClock, log, () => policySource.reload());
 }

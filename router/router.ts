@@ -61,7 +61,14 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   await makeFolder('data_dir', config.data_dir);
   await closeDataFolder(config.data_dir, log('router'));
   const audit = new AuditLog({ dataDir: config.data_dir, program: 'router', clock, entropy });
-  await noteApplied({ audit, dataDir: config.data_dir, sections: config, clock, log: log('audit') });
+  await noteApplied({
+    audit,
+    dataDir: config.data_dir,
+    sections: config,
+    via: 'start',
+    clock,
+    log: log('audit'),
+  });
   const names = new ProcessNames({ clock, log: log('dns') });
   // At once: the ledger may be on another machine.
   await names.start();

@@ -32,14 +32,16 @@ const PASSED_OVER: readonly NodeJS.Signals[] = ['SIGPIPE', 'SIGXFSZ'];
 
 /**
  * Runs services until the process is told to stop, then stops them in reverse order. Resolves with the exit
- * code: 0 after a clean stop, 1 when a part failed to stop or took longer than ten seconds.
+ * code: 0 after a clean stop, 1 when a part failed to stop or took longer than ten seconds. `onHangup`: called
+ * at SIGHUP in place of the end, unless the process belongs to a terminal, which then has hung up.
  */
 export async function runUntilStopped(
   services: readonly Service[],
   clock: Clock,
   log: Logger,
+  onHangup: (() => void) | null = null,
 ): Promise<number> {
-  const signalled = stopSignal();
+  const signalled = stopSignal(process.stdin.isTTY ? null : onHangup);
   const started: Service[] = [];
   try {
     for (const service of services) {
@@ -60,12 +62,14 @@ export async function runUntilStopped(
 
 /**
  * Resolves with the name of the first signal that would end the process, or with `disconnect` when the
- * parent's IPC channel closes.
+ * parent's IPC channel closes. `onHangup`: called at SIGHUP, which then ends nothing.
  */
-export function stopSignal(): Promise<string> {
+export function stopSignal(onHangup: (() => void) | null = null): Promise<string> {
   return new Promise((resolve) => {
+    const ending = ENDING.filter((signal) => onHangup === null || signal !== 'SIGHUP');
     // Permanent listeners: npm passes Ctrl-C on to a process that already got it from the terminal.
-    for (const signal of ENDING) process.on(signal, () => resolve(signal));
+    for (const signal of ending) process.on(signal, () => resolve(signal));
+    if (onHangup !== null) process.on('SIGHUP', onHangup);
     for (const signal of PASSED_OVER) process.on(signal, () => undefined);
     // A parent that died during this process's start has closed the channel already.
     if (process.connected === false) resolve('disconnect');

@@ -21,7 +21,7 @@ import type { LiveRouting } from '../routing/live-routing.ts';
 const SWITCHES_SHOWN = 5;
 
 export interface ExplainParts {
-  policy: Policy;
+  policy: () => Policy;
   routing: LiveRouting;
   history: History;
   holds: Holds;
@@ -33,8 +33,8 @@ export function explainRoutes(parts: ExplainParts): Record<string, AdminRoute> {
 }
 
 function explainRoute({ policy, routing, history, holds, senders }: ExplainParts): AdminRoute {
-  const all = Object.keys(policy.streams);
   return async ({ stream, at }) => {
+    const all = Object.keys(policy().streams);
     if (at !== undefined) return past(history, at, stream);
     if (stream !== undefined && !all.includes(stream)) {
       return { status: 404, body: { error: `no stream "${stream}"; there are ${all.join(', ')}` } };
@@ -72,13 +72,13 @@ function explained(
   stream: string,
   { policy, routing, holds, senders }: Omit<ExplainParts, 'history'>,
 ): ExplainedStream {
+  const { streams, scoring } = policy();
   const own = routing.switches().filter((entry) => entry.stream === stream);
   const last = own.at(-1);
   return {
     stream,
-    reason:
-      policy.streams[stream]?.mode === 'split' ? 'split: shared out over all that may take it' : why(last),
-    weights: policy.scoring.weights,
+    reason: streams[stream]?.mode === 'split' ? 'split: shared out over all that may take it' : why(last),
+    weights: scoring.weights,
     candidates: routing.explain(stream).map((entry) => ({
       ...candidate(entry, holdTexts(entry.provider, entry.holds, holds)),
       fault: faultText(senders.get(entry.provider)?.fault ?? null),

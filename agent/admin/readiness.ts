@@ -11,12 +11,12 @@ export function readinessChecks({
   store: Store;
   broker: Broker;
   /** By stream: the reason why its records can never leave. */
-  stranded: ReadonlyMap<string, string>;
+  stranded: () => ReadonlyMap<string, string>;
 }): Readonly<Record<string, () => string | null>> {
   return {
     store: () => (store.state() === 'ok' ? null : storeProblem(store)),
     broker: () => listenersProblem(broker),
-    routing: () => strandedProblem(stranded),
+    routing: () => strandedProblem(stranded()),
   };
 }
 

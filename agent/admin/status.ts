@@ -8,6 +8,7 @@ import type {
 } from '../../shared/admin-api/status.ts';
 import type { AdminRoute } from '../../shared/admin-server.ts';
 import { type Clock, isoTime } from '../../shared/clock.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
 import { packageVersion } from '../../shared/version.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Intake } from '../broker/intake.ts';
@@ -22,6 +23,7 @@ import type { Holds } from '../holds/holds.ts';
 import { holdTexts } from '../holds/text.ts';
 import type { Sealing } from '../keys/sealing.ts';
 import type { Signing } from '../keys/signing.ts';
+import type { PolicyDoor } from '../policy/policy-door.ts';
 import type { CredentialPublisher } from '../providers/credentials/rotating-publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 import type { Store } from '../store/store.ts';
@@ -35,7 +37,8 @@ export interface AgentParts {
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
   holds: Holds;
-  stranded: ReadonlyMap<string, string>;
+  door: PolicyDoor;
+  stranded: () => ReadonlyMap<string, string>;
   publishers: ReadonlyMap<string, CredentialPublisher>;
   bootClock: BootClock;
   signing: Signing;
@@ -67,7 +70,8 @@ async function agentStatus(parts: AgentParts, startedMs: number, version: string
     clock: { quality, offsetMs },
     signing: { keyId: signing.keyId, envelopes: signing.signer !== null },
     receipts: receipts(parts),
-    sealing: { streams: sealedStreams(config), keyIds: sealing.keyIds },
+    policy: policyStatus(parts),
+    sealing: { streams: sealedStreams(parts.door.present), keyIds: sealing.keyIds },
     broker: withReasons(broker.stats()),
     buffer: { rows, bytes, fileBytes, walBytes, ...store.space, state: store.state() },
     givenUp: givenUp(store, clock.monoMs(), startedMs),
@@ -82,8 +86,14 @@ function receipts({ config, receiver, routerKeys }: AgentParts): NonNullable<Age
   return { accept, routerKeys: routerKeys.ids, counts: { ...counts }, downlinks: config.downlinks.length };
 }
 
-function sealedStreams({ policy }: AgentConfig): string[] {
-  return Object.entries(policy.streams).flatMap(([name, { seal }]) => (seal ? [name] : []));
+function policyStatus({ door, forwarder }: AgentParts): NonNullable<AgentStatus['policy']> {
+  const left = forwarder.streams().filter(({ name }) => door.draining.has(name));
+  const waits = left.filter((stream) => stream.pending + stream.awaitingReceipt > 0);
+  return { ...door.state, draining: waits.map(({ name }) => name) };
+}
+
+function sealedStreams({ streams }: Policy): string[] {
+  return Object.entries(streams).flatMap(([name, { seal }]) => (seal ? [name] : []));
 }
 
 function withReasons({ refusals, ...stats }: BrokerStats): AgentStatus['broker'] {
@@ -102,14 +112,16 @@ function givenUp({ evicted }: Store, nowMs: number, startedMs: number): GivenUpS
   };
 }
 
-function streams({ config, forwarder, routing, intake, stranded }: AgentParts): AgentStreamStatus[] {
+function streams({ door, forwarder, routing, intake, stranded }: AgentParts): AgentStreamStatus[] {
+  const rules = door.present.streams;
+  const never = stranded();
   return forwarder.streams().map(({ timeToDrainMs, ...stream }) => {
-    const copies = config.policy.streams[stream.name]?.redundancy ?? 1;
+    const copies = rules[stream.name]?.redundancy ?? 1;
     return {
       ...stream,
       intakeFailed: intake.counters().get(stream.name)?.failed ?? 0,
       chosen: routing.using(stream.name, copies),
-      stranded: stranded.get(stream.name) ?? null,
+      stranded: never.get(stream.name) ?? null,
       timeToDrainSeconds: timeToDrainMs === null ? null : Math.ceil(timeToDrainMs / 1000),
     };
   });
@@ -120,13 +132,14 @@ function streams({ config, forwarder, routing, intake, stranded }: AgentParts): 
  */
 function providers({
   config,
+  door,
   routing,
   senders,
   publishers,
   holds: manual,
   clock,
 }: AgentParts): ProviderStatus[] {
-  const explained = Object.keys(config.policy.streams).flatMap((stream) => routing.explain(stream));
+  const explained = Object.keys(door.present.streams).flatMap((stream) => routing.explain(stream));
   return routing.providers().map((provider) => {
     const { provider: name, health, holds, latencyP50Ms, latencyP95Ms, successRate } = provider;
     const own = explained.filter((entry) => entry.provider === name);

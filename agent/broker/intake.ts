@@ -47,35 +47,48 @@ const EMPTY_ENVELOPE: Omit<Envelope, 'stream' | 'records'> = {
 /** Topics whose stream is cached (I10). */
 const TOPICS_KNOWN_MAX = 10_000;
 
-export interface IntakeOptions {
-  store: Pick<Store, 'submit'>;
+/** The part of the policy that intake follows. */
+export interface IntakeRules {
   /** The first stream with a matching topic filter takes the publish. One stream must match every topic. */
   streams: ReadonlyArray<{ name: string; filters: readonly string[] }>;
   /** The largest envelope that the providers of a stream take; no limit for a stream without an entry. */
   envelopeBytes?: ReadonlyMap<string, number>;
+}
+
+export interface IntakeOptions extends IntakeRules {
+  store: Pick<Store, 'submit'>;
   clock: Clock;
   log: Logger;
 }
 
 export class Intake {
   readonly #store: IntakeOptions['store'];
-  readonly #streams: IntakeOptions['streams'];
+  readonly #log: Logger;
+  #streams: IntakeRules['streams'] = [];
   readonly #clock: Clock;
-  readonly #envelopeBytes: ReadonlyMap<string, number>;
-  /** By stream name. */
-  readonly #counters: Map<string, IntakeCounters>;
+  #envelopeBytes: ReadonlyMap<string, number> = new Map();
+  /** By stream name; those of streams that left the policy stay. */
+  readonly #counters = new Map<string, IntakeCounters>();
   /** By topic: devices publish to few topics repeatedly. */
   readonly #destinations = new Map<string, Destination>();
 
-  constructor({ store, streams, envelopeBytes = new Map(), clock, log }: IntakeOptions) {
-    this.#envelopeBytes = envelopeBytes;
+  constructor({ store, clock, log, ...rules }: IntakeOptions) {
     this.#store = store;
-    this.#streams = streams;
     this.#clock = clock;
-    this.#counters = new Map(
-      streams.map(({ name }) => [name, { records: 0, bytes: 0, failed: 0, retransmitted: 0 }]),
-    );
-    log.info({ event: 'intake.streams', streams });
+    this.#log = log;
+    this.setRules(rules);
+  }
+
+  /** Other rules hold from the next publish on. */
+  setRules({ streams, envelopeBytes = new Map() }: IntakeRules): void {
+    this.#streams = streams;
+    this.#envelopeBytes = envelopeBytes;
+    this.#destinations.clear();
+    for (const { name } of streams) {
+      if (!this.#counters.has(name))
+        this.#counters.set(name, { records: 0, bytes: 0, failed: 0, retransmitted: 0 });
+    }
+    this.#log.info({ event: 'intake.streams', streams });
   }
 
   /** Whether the providers of the stream take an envelope with this record alone. */

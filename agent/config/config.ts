@@ -204,6 +204,8 @@ export type AgentConfig = Omit<z.output<typeof agentConfigSchema>, 'policy' | 'p
   providers: ProviderEntry[];
   /** By provider name. */
   tariffs: ReadonlyMap<string, Tariff>;
+  /** The file of the policy; null where it is part of agent.yaml. */
+  policyFile: string | null;
   /** The table of provider types that the configuration was read with. */
   providerTypes: ProviderTypes;
 };
@@ -220,18 +222,16 @@ export function loadAgentConfig(
   const opening = openConfig(file, sources);
   if (!opening.ok) return opening;
   const agent = validateConfig(opening.opened, agentSchemaOf(providerTypes));
-  const policyFile = valueAt(opening.opened.value, ['policy_file']);
-  const policy =
-    typeof policyFile === 'string'
-      ? loadPolicy(resolve(dirname(file), policyFile), opening.opened.value, sources)
-      : null;
+  const named = valueAt(opening.opened.value, ['policy_file']);
+  const policyFile = typeof named === 'string' ? resolve(dirname(file), named) : null;
+  const policy = policyFile === null ? null : loadPolicy(policyFile, opening.opened.value, sources);
   const tariffs = agent.ok
     ? loadTariffs(file, agent.config.providers, { types: providerTypes, sources })
     : null;
   if (agent.ok && tariffs?.ok && (policy === null || policy.ok)) {
     const { policy: inline, policy_file: _, ...rest } = agent.config;
     const config = { ...rest, policy: policy?.config ?? inline ?? policySchema.parse({}) };
-    return { ok: true, config: { ...config, tariffs: tariffs.config, providerTypes } };
+    return { ok: true, config: { ...config, tariffs: tariffs.config, policyFile, providerTypes } };
   }
   const problems = [agent, policy, tariffs].flatMap((result) =>
     result === null || result.ok ? [] : result.problems,

@@ -61,6 +61,7 @@ export interface MeterReading {
 
 export class Meter implements Service {
   readonly #options: MeterOptions;
+  #cost: Policy['cost'];
   #usage: Usage;
   #holds = new Map<string, { provider: string; reason: CostHold }>();
   #budget: BudgetState = 'none';
@@ -72,8 +73,14 @@ export class Meter implements Service {
 
   constructor(options: MeterOptions) {
     this.#options = options;
+    this.#cost = options.cost;
     this.#writtenMs = options.clock.monoMs();
     this.#usage = new Usage(null, this.#writtenMs);
+  }
+
+  /** Another budget; its holds begin and end with the next second. */
+  setCost(cost: Policy['cost']): void {
+    this.#cost = cost;
   }
 
   /** Restores the count; the holds are in force when it resolves. */
@@ -129,9 +136,9 @@ export class Meter implements Service {
   }
 
   reading(): MeterReading {
-    const { cost, isSynchronised } = this.#options;
+    const { isSynchronised } = this.#options;
     const uses = this.#uses();
-    const { budget, spentUsd } = limitsOf(uses, cost);
+    const { budget, spentUsd } = limitsOf(uses, this.#cost);
     const inForce = [...this.#holds.values()];
     return {
       usage: this.#usage.snapshot(),
@@ -154,7 +161,7 @@ export class Meter implements Service {
   }
 
   #tick(): void {
-    const { clock, dispatch, cost, log } = this.#options;
+    const { clock, dispatch, log } = this.#options;
     const turn = this.#usage.advance(this.#clockReading());
     if (turn) {
       this.#changed = true;
@@ -165,7 +172,7 @@ export class Meter implements Service {
       const { provider, month } = use;
       dispatch({ kind: 'usage', provider, unitsThisMonth: month.units, quotaUsed: quotaUsed(use) });
     }
-    const limits = limitsOf(uses, cost);
+    const limits = limitsOf(uses, this.#cost);
     this.#hold(limits.holds);
     this.#announce(limits.budget, limits.spentUsd);
     if (this.#changed && !this.#writing && clock.monoMs() - this.#writtenMs >= WRITE_EVERY_MS) {
@@ -203,7 +210,7 @@ export class Meter implements Service {
     this.#budget = state;
     this.#options.dispatch({ kind: 'thrift', on: state === 'alert' || state === 'spent' });
     if (state !== 'alert' && state !== 'spent') return;
-    const { budget, on_budget: onBudget } = this.#options.cost;
+    const { budget, on_budget: onBudget } = this.#cost;
     const event = state === 'alert' ? 'cost.budget_alert' : 'cost.budget_spent';
     this.#options.log.warn({ event, spentUsd: Number(spentUsd.toFixed(4)), budgetUsd: budget, onBudget });
   }

@@ -9,7 +9,7 @@ export function costRoutes({
   cost,
 }: {
   meter: Meter;
-  cost: Policy['cost'];
+  cost: () => Policy['cost'];
 }): Record<string, AdminRoute> {
-  return { '/v1/costs': () => ({ status: 200, body: costReport(meter.reading(), cost) }) };
+  return { '/v1/costs': () => ({ status: 200, body: costReport(meter.reading(), cost()) }) };
 }

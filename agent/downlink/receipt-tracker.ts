@@ -44,6 +44,8 @@ export interface ReceiptTrackerOptions {
 
 export class ReceiptTracker {
   readonly #options: ReceiptTrackerOptions;
+  /** An acknowledged record without a receipt after this time counts as undelivered; a policy changes it. */
+  lagMs: number;
   #lags = new Map<string, number>();
   /** Undelivered records, by the provider that acknowledged them. */
   readonly #undelivered = new Map<string, number>();
@@ -61,6 +63,7 @@ export class ReceiptTracker {
 
   constructor(options: ReceiptTrackerOptions) {
     this.#options = options;
+    this.lagMs = options.lagMs;
   }
 
   /**
@@ -127,7 +130,7 @@ export class ReceiptTracker {
 
   #spoke(nowMs: number, afterSilence: boolean): void {
     if (this.#heardMs === null || afterSilence) {
-      const silentMs = this.#heardMs === null ? this.#options.lagMs : nowMs - this.#heardMs;
+      const silentMs = this.#heardMs === null ? this.lagMs : nowMs - this.#heardMs;
       this.#countedFromMs = nowMs + Math.min(silentMs, CATCH_UP_MS_MAX);
     }
     this.#heardMs = nowMs;
@@ -161,7 +164,7 @@ export class ReceiptTracker {
 
   /** Records without a receipt by now are owed again if the buffer still has them, else only counted. */
   #takeBack(nowMs: number): void {
-    const untilMs = this.#evidenceMs - this.#options.lagMs;
+    const untilMs = this.#evidenceMs - this.lagMs;
     if (untilMs < this.#countedFromMs) return;
     for (const { stream, queue } of this.#queues()) {
       for (const { provider, ranges } of queue.outstanding.takeOverdue(untilMs)) {

@@ -134,6 +134,16 @@ export class Forwarder implements Service {
     await Promise.all(this.#underWay);
   }
 
+  /**
+   * Another policy holds for every envelope that is packed from here on. One that is under way ends with the
+   * copies that it began with; its further tries go where the new policy allows (I4).
+   */
+  setPolicy(policy: Policy): void {
+    this.#streams.setPolicy(policy);
+    this.hedging.policy = policy.hedge;
+    this.#pumpSoon();
+  }
+
   /** All streams with queues, including those that left the policy. */
   queued(): Iterable<Stream> {
     return this.#streams.all();

@@ -1,6 +1,7 @@
 /** Metrics of streams and publishes. */
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
 import type { Outcome } from '../providers/publisher.ts';
 import type { Store } from '../store/store.ts';
 import type { Sender } from './delivery/sender.ts';
@@ -15,8 +16,7 @@ export interface ForwardParts {
   forwarder: Forwarder;
   senders: ReadonlyMap<string, Sender>;
   store: Store;
-  /** Streams with memory durability, which are never written to disk. */
-  memoryStreams: ReadonlySet<string>;
+  policy: () => Policy;
 }
 
 export function createPublishMetrics(registry: Registry): PublishMetrics {
@@ -145,14 +145,11 @@ function registerHedges(metrics: ObservedMetrics, { forwarder: { hedging } }: Fo
  * By stream, in milliseconds: 0 where every acknowledged record is on disk. A record of a memory stream
  * counts for as long as it waits.
  */
-function lossWindows({
-  store,
-  forwarder,
-  memoryStreams,
-}: ForwardParts): Array<{ stream: string; ageMs: number }> {
+function lossWindows({ store, forwarder, policy }: ForwardParts): Array<{ stream: string; ageMs: number }> {
+  const { streams } = policy();
   const held = new Map(store.lossWindows().map(({ stream, ageMs }) => [stream, ageMs]));
   return forwarder.streams().map(({ name, oldestAgeMs }) => ({
     stream: name,
-    ageMs: memoryStreams.has(name) ? (oldestAgeMs ?? 0) : (held.get(name) ?? 0),
+    ageMs: streams[name]?.durability === 'memory' ? (oldestAgeMs ?? 0) : (held.get(name) ?? 0),
   }));
 }

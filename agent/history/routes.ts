@@ -9,7 +9,7 @@ import { whereIs } from './where.ts';
 
 interface HistoryRoutesParts {
   gateway: string;
-  policy: Policy;
+  policy: () => Policy;
   store: Store;
   history: History;
 }
@@ -20,8 +20,10 @@ export function historyRoutes({
   store,
   history,
 }: HistoryRoutesParts): Record<string, AdminRoute> {
-  const copiesOf = (stream: string): number | null =>
-    Object.hasOwn(policy.streams, stream) ? (policy.streams[stream]?.redundancy ?? null) : null;
+  const copiesOf = (stream: string): number | null => {
+    const { streams } = policy();
+    return Object.hasOwn(streams, stream) ? (streams[stream]?.redundancy ?? null) : null;
+  };
   return {
     '/v1/where': async ({ id: text = '' }) => {
       const id = parseRecordId(text);

@@ -29,7 +29,11 @@ export async function openKeys({ config, clock, entropy, log }: KeyOptions): Pro
   return { signing, sealing, protect: protectWith(signing.signer, sealing) };
 }
 
-export function registerKeys(metrics: ObservedMetrics, { signing, sealing }: Keys, policy: Policy): void {
+export function registerKeys(
+  metrics: ObservedMetrics,
+  { signing, sealing }: Keys,
+  policy: () => Policy,
+): void {
   registerSigning(metrics, signing);
   registerSealing(metrics, sealing, policy);
 }

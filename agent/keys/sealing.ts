@@ -116,10 +116,9 @@ export class Sealing implements Service {
   }
 }
 
-export function registerSealing(metrics: ObservedMetrics, { keyIds }: Sealing, policy: Policy): void {
-  const sealed = Object.values(policy.streams).filter(({ seal }) => seal).length;
+export function registerSealing(metrics: ObservedMetrics, { keyIds }: Sealing, policy: () => Policy): void {
   metrics.gauge('sealed_streams', 'Streams of the policy whose envelopes are sealed.', [], () => [
-    [{}, sealed],
+    [{}, Object.values(policy().streams).filter(({ seal }) => seal).length],
   ]);
   metrics.gauge('seal_keys', 'Keys of routers that envelopes are sealed to.', [], () => [
     [{}, keyIds.length],

@@ -11,27 +11,27 @@ import type { Room } from './types.ts';
 export interface HousekeepingParts {
   bootId: string;
   clock: Clock;
-  limits: StoreLimits;
+  limits(): StoreLimits;
   /** Resolves when the operation is durable; rejects when the store stops. */
   operate(operation: Operation): Promise<void>;
 }
 
 export class Housekeeping {
   readonly #parts: HousekeepingParts;
-  readonly #hasAges: boolean;
   #isUnderWay: boolean = false;
   #hasTooOld: boolean = false;
 
   constructor(parts: HousekeepingParts) {
     this.#parts = parts;
-    this.#hasAges = Object.values(parts.limits.streams).some(({ maxAgeMs }) => maxAgeMs !== null);
   }
 
   /** Called periodically. While nothing is committed, the thread returns unused pages by itself. */
   tick(isIdle: boolean, { usedBytes }: Room): void {
     if (this.#isUnderWay) return;
     const due: Operation[] = isIdle ? [] : [{ kind: 'vacuum' }];
-    if (this.#hasAges || usedBytes > this.#parts.limits.maxBytes) due.push(this.#expiry());
+    const { streams, maxBytes } = this.#parts.limits();
+    const hasAges = Object.values(streams).some(({ maxAgeMs }) => maxAgeMs !== null);
+    if (hasAges || usedBytes > maxBytes) due.push(this.#expiry());
     if (due.length > 0) void this.#run(due);
   }
 

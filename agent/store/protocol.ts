@@ -47,6 +47,8 @@ export type Operation =
   | { kind: 'expire'; bootId: string; monoMs: number }
   /** Some unused pages are returned to the file system. */
   | { kind: 'vacuum' }
+  /** Other limits hold from here on. */
+  | { kind: 'limits'; limits: StoreLimits }
   | { kind: 'clock'; epoch: string; clock: EnvelopeClock };
 
 export interface OpenArgument {

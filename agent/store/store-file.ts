@@ -25,7 +25,8 @@ export interface StoreFileParts {
   gateway?: string | null;
   clock: Clock;
   entropy: Entropy;
-  limits: StoreLimits;
+  /** Those of the next opening. */
+  limits(): StoreLimits;
   disk: DiskHealth;
   /** The clock of the epoch that the opening begins. */
   epochClock(): OpenArgument['clock'];
@@ -156,7 +157,7 @@ export class StoreFile {
       file,
       suffix,
       clock: epochClock(),
-      limits,
+      limits: limits(),
       key,
       gateway,
       ...disk.forOpening(),

@@ -46,7 +46,7 @@ import {
 const TIDY_EVERY_MS = 1000;
 
 export class Store implements Service {
-  readonly #limits: StoreLimits;
+  #limits: StoreLimits;
   readonly #disk: DiskHealth;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -75,11 +75,12 @@ export class Store implements Service {
     const offsetMs = Math.round(clock.wallMs() - clock.monoMs());
     this.#epochs = new Epochs({ bootId, offsetMs, quality: 'unsynchronised' });
     const operate = (operation: Operation): Promise<void> => this.#operate(operation);
-    this.#housekeeping = new Housekeeping({ bootId, clock, limits: this.#limits, operate });
+    const limits = (): StoreLimits => this.#limits;
+    this.#housekeeping = new Housekeeping({ bootId, clock, limits, operate });
     this.#disk = new DiskHealth(options);
     this.#file = new StoreFile({
       ...options,
-      limits: this.#limits,
+      limits,
       disk: this.#disk,
       epochClock: () => this.#epochs.clock,
       onOpened: (opened) => this.#opened(opened),
@@ -137,6 +138,15 @@ export class Store implements Service {
     } else {
       this.#queue.append(record, size, alongside, settled);
     }
+  }
+
+  /**
+   * Other limits hold for records that are submitted from here on. Resolves when they hold in the file too,
+   * and all records that were submitted before and do not wait in memory are durable; survives a reopening.
+   */
+  setLimits(limits: StoreLimits): Promise<void> {
+    this.#limits = limits;
+    return this.#operate({ kind: 'limits', limits }, true);
   }
 
   /** {@link submit} as a promise, which rejects with a StoreError. */

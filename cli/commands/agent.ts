@@ -9,7 +9,7 @@ export function addAgentCommand(program: Command): void {
   program
     .command('agent')
     .description(
-      'Run a gateway: MQTT broker, durable buffer, publishing to the clouds. Any signal ends it cleanly.',
+      'Run a gateway: MQTT broker, durable buffer, publishing to the clouds. SIGHUP reads the policy again; any other signal ends it cleanly.',
     )
     .requiredOption('--config <file>', 'agent.yaml')
     .action(async ({ config }: { config: string }) => {
@@ -22,7 +22,7 @@ export function addAgentCommand(program: Command): void {
           return fail(formatProblems([{ ...where, ...mistake }]), EXIT.config);
         }
         const { runAgent } = await import('../../agent/agent.ts');
-        return runAgent(agentConfig);
+        return runAgent(agentConfig, () => loadAgentConfig(config));
       });
     });
 }

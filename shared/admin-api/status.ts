@@ -109,6 +109,16 @@ export interface AgentStatus {
     counts: Readonly<Record<string, number>>;
     downlinks: number;
   };
+  /**
+   * The policy in force: its author's version, when it took effect, streams that left it and still have
+   * records in the buffer, and the last one that did not take effect since; absent before 0.2.0.
+   */
+  policy?: {
+    version: number;
+    since: string;
+    draining: string[];
+    refused: { at: string; problem: string } | null;
+  };
   /** Streams whose envelopes are sealed, and the routers' keys to which; absent before 0.2.0. */
   sealing?: { streams: string[]; keyIds: string[] };
   /** `deviceFile` is the state of the device file: `ok`, `missing`, `unreadable` or `corrupt` (I9). */

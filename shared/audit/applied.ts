@@ -1,5 +1,5 @@
 /**
- * Notes in the audit log, at a start, that the configuration or policy is another one than at the last start.
+ * Notes in the audit log that the configuration or policy is another one than at the last start, or since.
  * The author of the change is not known. Nothing here stops a start (I9).
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
@@ -19,6 +19,8 @@ const DIGEST_CHARS = 16;
 interface Applied {
   audit: AuditLog;
   dataDir: string;
+  /** When the change was found: at a start, or in a running program. */
+  via: 'start' | 'reload';
   /** The configuration by section; values that cannot be JSON are left out. */
   sections: Readonly<Record<string, unknown>>;
   clock: Clock;
@@ -26,8 +28,9 @@ interface Applied {
 }
 
 /** The first start of a data folder notes nothing. Never rejects. */
-export async function noteApplied({ audit, dataDir, sections, clock, log }: Applied): Promise<void> {
-  const noting = note(audit, auditFolder(dataDir), digestsOf(sections)).then(
+export async function noteApplied(applied: Applied): Promise<void> {
+  const { clock, log } = applied;
+  const noting = note(applied).then(
     () => null,
     (error: unknown) => errorText(error),
   );
@@ -35,7 +38,9 @@ export async function noteApplied({ audit, dataDir, sections, clock, log }: Appl
   if (problem !== null) log.error({ event: 'audit.not_written', action: 'config.applied', problem });
 }
 
-async function note(audit: AuditLog, folder: string, now: Readonly<Record<string, string>>): Promise<void> {
+async function note({ audit, dataDir, via, sections }: Applied): Promise<void> {
+  const folder = auditFolder(dataDir);
+  const now = digestsOf(sections);
   const file = join(folder, 'applied.json');
   const text = `${JSON.stringify(now)}\n`;
   const known = await readFile(file, 'utf8').catch(() => null);
@@ -46,7 +51,7 @@ async function note(audit: AuditLog, folder: string, now: Readonly<Record<string
     const [policyBefore, policy] = [before['policy'], now['policy']];
     const digests = policyBefore === policy ? {} : { policy, policyBefore };
     const detail = { sections: names.join(' '), ...digests };
-    await audit.note({ who: { via: 'start' }, action: 'config.applied', target: null, detail });
+    await audit.note({ who: { via }, action: 'config.applied', target: null, detail });
   }
   // A kill before this notes the change again at the next start.
   await makeAuditFolder(folder);

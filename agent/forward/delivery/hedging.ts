@@ -11,7 +11,8 @@ import type { Reservations } from './reservations.ts';
 export type HedgeCounters = Record<'sent' | HedgeEnd, number>;
 
 export class Hedging {
-  readonly #policy: Policy['hedge'];
+  /** Its rules; another policy changes them while it runs. */
+  policy: Policy['hedge'];
   readonly #routing: LiveRouting;
   readonly #clock: Clock;
   readonly #counters = new Map<string, HedgeCounters>();
@@ -22,7 +23,7 @@ export class Hedging {
     providers: Iterable<string>;
     clock: Clock;
   }) {
-    this.#policy = options.policy;
+    this.policy = options.policy;
     this.#routing = options.routing;
     this.#clock = options.clock;
     for (const provider of options.providers) {
@@ -41,7 +42,7 @@ export class Hedging {
    * live envelopes.
    */
   afterDelay(provider: string, message: OutboundEnvelope, lane: Lane, run: () => void): Timer | null {
-    if (lane === 'backlog' && !this.#policy.backlog) return null;
+    if (lane === 'backlog' && !this.policy.backlog) return null;
     const delayMs = this.#routing.hedgeDelayMs(provider, message.bytes.length);
     return delayMs === null ? null : this.#clock.setTimer(delayMs, run);
   }

@@ -19,14 +19,14 @@ const REST_RATIO = 0.5;
 const REST_MS_MAX = 50;
 
 export class LaneShare {
-  readonly #backlogShare: number;
+  /** In [0, 1]; another policy changes it. */
+  backlogShare: number;
   /** Envelopes owed to the backlog. Bounded: a lane without records saves up nothing. */
   #owed = 0;
   #restsUntilMs = 0;
 
-  /** `backlogShare` in [0, 1]. */
   constructor(backlogShare: number) {
-    this.#backlogShare = backlogShare;
+    this.backlogShare = backlogShare;
   }
 
   /** The lanes that may have the next envelope, in order of preference. */
@@ -48,7 +48,7 @@ export class LaneShare {
 
   /** An envelope of the lane was sent. */
   took(lane: Lane): void {
-    const owed = this.#owed + this.#backlogShare - (lane === 'backlog' ? 1 : 0);
+    const owed = this.#owed + this.backlogShare - (lane === 'backlog' ? 1 : 0);
     this.#owed = Math.max(-1, Math.min(1, owed));
   }
 }

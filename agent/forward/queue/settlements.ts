@@ -83,6 +83,23 @@ export class Settlements {
     this.#told(queue, envelope, provider, untilReceipt);
   }
 
+  /** The stream has other rules: rows and announcements that these let go leave the buffer. */
+  underNewRules({ policy }: Stream, queue: StreamQueue): void {
+    const { epoch, stream } = queue;
+    const copies = policy.redundancy;
+    const untilReceipt = policy.until === 'receipt';
+    for (const { provider, first, last } of queue.holders()) {
+      queue.accepted(provider, first, last, copies, untilReceipt);
+      this.#free(queue, this.#store.accept({ epoch, stream, provider, first, last, copies, untilReceipt }));
+    }
+    if (untilReceipt) return;
+    // No receipt frees them any more.
+    this.release(queue, queue.takeKept(), 1);
+    const { gaps, sealedAt } = queue.unconfirmed.takeOverdue(Number.POSITIVE_INFINITY);
+    for (const { first, last } of gaps) this.#free(queue, this.#store.acceptGap(epoch, stream, first, last));
+    if (sealedAt !== null) this.#free(queue, this.#store.acceptSeal(epoch, stream));
+  }
+
   /** No other provider takes these rows: their present copies suffice. */
   enough(stream: Stream, queue: StreamQueue, { first, last }: SeqRange, holders: ReadonlySet<string>): void {
     const { epoch } = queue;

@@ -308,6 +308,20 @@ export class StreamQueue {
     }
   }
 
+  /** The providers that hold owed rows, range by range. */
+  holders(): Array<SeqRange & { provider: string }> {
+    return [...this.#accepted].flatMap(([provider, set]) =>
+      [...set.ranges()].map((range) => ({ provider, ...range })),
+    );
+  }
+
+  /** Removes and returns the rows that have their copies and wait for a receipt. */
+  takeKept(): SeqRange[] {
+    const kept = [...this.#kept.ranges()];
+    for (const range of kept) this.#forget(range);
+    return kept;
+  }
+
   /** The rows of these ranges that the buffer still holds. */
   rowsWithin(ranges: readonly SeqRange[]): SeqRange[] {
     if (ranges.length === 0) return [];

@@ -51,7 +51,7 @@ export interface Recovery {
 
 export class Stream {
   readonly name: string;
-  readonly policy: StreamPolicy;
+  #policy: StreamPolicy;
   readonly packer = new Packer();
   readonly lanes: LaneShare;
   /** Oldest epoch first. */
@@ -73,8 +73,18 @@ export class Stream {
 
   constructor(name: string, policy: StreamPolicy) {
     this.name = name;
-    this.policy = policy;
+    this.#policy = policy;
     this.lanes = new LaneShare(policy.backlog_share);
+  }
+
+  /** Its rules; another policy changes them while it runs. */
+  get policy(): StreamPolicy {
+    return this.#policy;
+  }
+
+  set policy(policy: StreamPolicy) {
+    this.#policy = policy;
+    this.lanes.backlogShare = policy.backlog_share;
   }
 
   /** The queue that new records join. */

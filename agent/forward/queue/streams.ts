@@ -21,9 +21,24 @@ export class Streams {
     this.#store = options.store;
     this.#settlements = options.settlements;
     this.#log = options.log;
-    for (const [name, policy] of Object.entries(options.policy.streams)) {
-      this.#streams.set(name, new Stream(name, policy));
+    this.setPolicy(options.policy);
+  }
+
+  /**
+   * Another policy holds. Streams get its rules, and rows that have their copies under them leave; a stream
+   * that it does not name is forgotten where the buffer holds nothing of it.
+   */
+  setPolicy({ streams }: Policy): void {
+    for (const [name, policy] of Object.entries(streams)) {
+      const known = this.#streams.get(name);
+      if (!known) this.#streams.set(name, new Stream(name, policy));
+      else {
+        known.policy = policy;
+        for (const queue of known.queues) this.#settlements.underNewRules(known, queue);
+      }
     }
+    for (const [name, stream] of this.#streams)
+      if (!Object.hasOwn(streams, name) && stream.queues.length === 0) this.#streams.delete(name);
   }
 
   all(): Stream[] {

@@ -4,7 +4,7 @@
  * the start, because the length of the log is not predictable.
  */
 
-import { limitsOf, nextVictim, type StoreLimits } from '../limits.ts';
+import { limitsOf, nextVictim } from '../limits.ts';
 import type { CommitResult } from '../protocol.ts';
 import type { Room } from '../types.ts';
 import type { ChunkHead } from './chunk.ts';
@@ -38,18 +38,15 @@ export function logBytes(maxBytes: number): number {
 export interface EvictionParts {
   sql: Statements;
   streams: Streams;
-  limits: StoreLimits;
 }
 
 export class Eviction {
   readonly #sql: Statements;
   readonly #streams: Streams;
-  readonly #limits: StoreLimits;
 
-  constructor({ sql, streams, limits }: EvictionParts) {
+  constructor({ sql, streams }: EvictionParts) {
     this.#sql = sql;
     this.#streams = streams;
-    this.#limits = limits;
   }
 
   room(): Room {
@@ -67,12 +64,12 @@ export class Eviction {
   makeRoom(result: CommitResult): void {
     let left = CHUNKS_PER_COMMIT;
     for (const { stream } of result.appended) left -= this.#fitStream(stream, left, result);
-    const { maxBytes } = this.#limits;
+    const { maxBytes } = this.#streams.limits;
     let usedBytes = this.#usedBytes();
     if (usedBytes <= maxBytes) return;
     const slackBytes = Math.min(SLACK_BYTES_MAX, maxBytes / SLACK_PARTS);
     const incoming = Math.max(
-      ...result.appended.map(({ stream }) => limitsOf(this.#limits, stream).priority),
+      ...result.appended.map(({ stream }) => limitsOf(this.#streams.limits, stream).priority),
     );
     for (; left > 0; left -= 1) {
       const victim = nextVictim(this.#holdings(() => true));
@@ -132,7 +129,7 @@ export class Eviction {
 
   /** For a stream with its own bound; returns the number of deleted chunks. */
   #fitStream(name: string, chunksMax: number, result: CommitResult): number {
-    const { maxBytes, whenFull } = limitsOf(this.#limits, name);
+    const { maxBytes, whenFull } = limitsOf(this.#streams.limits, name);
     if (maxBytes === null || whenFull === 'reject') return 0;
     const own = (stream: Stream): boolean => stream.name === name;
     const bytes = (): number =>
@@ -167,6 +164,6 @@ export class Eviction {
     const pages = this.#sql.usedPages.get()?.pages ?? 0;
     let memoryBytes = 0;
     for (const { id, bytes } of this.#streams.all()) if (id === null) memoryBytes += bytes;
-    return pages * PAGE_BYTES + memoryBytes + logBytes(this.#limits.maxBytes);
+    return pages * PAGE_BYTES + memoryBytes + logBytes(this.#streams.limits.maxBytes);
   }
 }

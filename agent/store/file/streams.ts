@@ -31,7 +31,7 @@ export interface Stream {
 export class Streams {
   readonly #sql: Statements;
   readonly #epoch: string;
-  readonly #limits: StoreLimits;
+  #limits: StoreLimits;
   readonly #streams = new Map<string, Stream>();
 
   /** Loads the file's streams. `epoch`: the epoch of new records. */
@@ -58,6 +58,22 @@ export class Streams {
         chunks: new FileChunks(sql, row.id),
         changed: false,
       });
+    }
+  }
+
+  get limits(): StoreLimits {
+    return this.#limits;
+  }
+
+  /**
+   * Other limits hold from here on. A stream that was in memory alone and is not any more is written, with
+   * all its records (I1); one that is in the file already stays there until the next epoch.
+   */
+  setLimits(limits: StoreLimits): void {
+    this.#limits = limits;
+    for (const stream of this.#streams.values()) {
+      stream.limits = limitsOf(limits, stream.name);
+      if (stream.id === null && stream.limits.durability.kind !== 'memory') this.#write(stream);
     }
   }
 
@@ -89,6 +105,16 @@ export class Streams {
     };
     this.#streams.set(keyOf(this.#epoch, name), stream);
     return stream;
+  }
+
+  #write(stream: Stream): void {
+    const { epoch, name, lastSeq, bytes } = stream;
+    const id = Number(this.#sql.insertStream.run(epoch, name).lastInsertRowid);
+    const chunks = new FileChunks(this.#sql, id);
+    for (const chunk of stream.chunks.overlapping(1, lastSeq)) chunks.insert(chunk);
+    Object.assign(stream, { id, chunks, changed: true });
+    this.#sql.advanceStream.run(lastSeq, bytes, id);
+    this.#writeGaps(stream);
   }
 
   /** Records of the range were added to its chunks. */

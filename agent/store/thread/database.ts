@@ -83,7 +83,7 @@ export class BufferDatabase {
         })
         .immediate();
       this.#streams = new Streams(this.#sql, this.epoch, limits);
-      this.#eviction = new Eviction({ sql: this.#sql, streams: this.#streams, limits });
+      this.#eviction = new Eviction({ sql: this.#sql, streams: this.#streams });
     } catch (error) {
       db.close();
       throw error;
@@ -206,6 +206,10 @@ export class BufferDatabase {
     }
     if (operation.kind === 'vacuum') {
       this.vacuum(COMMIT_VACUUM_PAGES);
+      return;
+    }
+    if (operation.kind === 'limits') {
+      this.#streams.setLimits(operation.limits);
       return;
     }
     const stream = this.#streams.get(operation.epoch, operation.stream);

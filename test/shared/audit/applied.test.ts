@@ -15,7 +15,7 @@ t.test('a start with another configuration is noted once; secrets do not count',
   const log = createLogger({ level: 'debug', levels: {} }, { write: (line) => void lines.push(line) });
   const audit = new AuditLog({ dataDir, program: 'agent', clock: systemClock, entropy: systemEntropy });
   const start = async (sections: object): Promise<Entry[]> => {
-    await noteApplied({ audit, dataDir, sections: { ...sections }, clock: systemClock, log });
+    await noteApplied({ audit, dataDir, sections: { ...sections }, via: 'start', clock: systemClock, log });
     const entries: Entry[] = [];
     await audit.check(({ entry }) => entries.push(entry));
     return entries;
@@ -46,6 +46,6 @@ t.test('a start with another configuration is noted once; secrets do not count',
   const kept = readFileSync(join(broken, 'applied.json'), 'utf8');
   rmSync(broken, { recursive: true });
   writeFileSync(broken, kept);
-  await noteApplied({ audit, dataDir, sections: changed, clock: systemClock, log });
+  await noteApplied({ audit, dataDir, sections: changed, via: 'start', clock: systemClock, log });
   t.match(lines.join(''), /"event":"audit.not_written","action":"config.applied"/, 'and the start goes on');
 });

@@ -42,7 +42,7 @@ t.test('a port in use and a certificate that is not there: said, tried again, an
   const checks: Partial<ReturnType<typeof readinessChecks>> = readinessChecks({
     store,
     broker,
-    stranded: new Map(),
+    stranded: () => new Map(),
   });
   const ready = (): string | null | undefined => checks['broker']?.();
   t.match(ready(), new RegExp(`tcp listener on ${host}:${port}: .*EADDRINUSE.*; tls listener on .*ENOENT`));

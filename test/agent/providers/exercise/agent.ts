@@ -4,6 +4,7 @@ import { loadAgentConfig } from '../../../../agent/config/config.ts';
 import { systemSources } from '../../../../shared/config/load.ts';
 import { TYPES } from './types.ts';
 
-const loaded = loadAgentConfig(process.argv[2] ?? '', systemSources, TYPES);
+const load = () => loadAgentConfig(process.argv[2] ?? '', systemSources, TYPES);
+const loaded = load();
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
-process.exitCode = await runAgent(loaded.config);
+process.exitCode = await runAgent(loaded.config, load);

@@ -1,0 +1,275 @@
+/**
+ * A real agent takes another policy at SIGHUP and when the policy's file changes, without a restart: devices
+ * stay connected, records in the buffer leave under the rules that they came under (I3, I4).
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connectAsync, type MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import { stringify } from 'yaml';
+import { fiveFreePorts } from '../../../demo/http.ts';
+import type { AgentStatus } from '../../../shared/admin-api/status.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { systemEntropy } from '../../../shared/entropy.ts';
+import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { AgentProcess, configFile } from '../../crash/agent-process.ts';
+import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
+import { type Broker, startBroker } from '../providers/mqtt/support.ts';
+
+const REST = { rest: { topics: ['#'] } };
+const ZONES = { compliance: { data_residency: { north: ['north-1'] }, own_regions: ['north-1', 'south-1'] } };
+
+class Gateway {
+  readonly lines: Array<Record<string, unknown>> = [];
+  readonly #dir: string;
+  readonly #ports: readonly number[];
+  readonly #clouds: { north: Broker; south: Broker };
+  #agent: AgentProcess | null = null;
+
+  constructor(dir: string, ports: readonly number[], clouds: { north: Broker; south: Broker }) {
+    this.#dir = dir;
+    this.#ports = ports;
+    this.#clouds = clouds;
+  }
+
+  get policyFile(): string {
+    return join(this.#dir, 'policy.yaml');
+  }
+
+  get rulesFile(): string {
+    return join(this.#dir, 'data', 'policy-rules.json');
+  }
+
+  write(policy: object, more: object = {}): void {
+    const [port, admin] = this.#ports;
+    writeFileSync(this.policyFile, stringify(policy));
+    const provider = (name: 'north' | 'south') => ({
+      name,
+      type: 'mqtt',
+      region: `${name}-1`,
+      url: `mqtt://127.0.0.1:${this.#clouds[name].port}`,
+    });
+    const config = {
+      gateway: 'gw-1',
+      data_dir: join(this.#dir, 'data'),
+      admin: { port: admin },
+      broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port }] },
+      providers: [provider('north'), provider('south')],
+      policy_file: 'policy.yaml',
+    };
+    writeFileSync(configFile(this.#dir), stringify({ ...config, ...more }));
+  }
+
+  async start(): Promise<void> {
+    const onLine = (line: string) => {
+      if (line.startsWith('{')) this.lines.push(JSON.parse(line));
+    };
+    this.#agent = new AgentProcess({ dir: this.#dir }, systemClock, { onLine });
+    await this.#agent.untilReady();
+  }
+
+  async kill(): Promise<void> {
+    await this.#agent?.kill();
+    this.#agent = null;
+  }
+
+  /** A clean end: what was accepted is noted. */
+  async stop(): Promise<void> {
+    process.kill(this.#agent?.pid ?? 0, 'SIGTERM');
+    await this.#agent?.untilEnded();
+    this.#agent = null;
+  }
+
+  hangUp(): void {
+    process.kill(this.#agent?.pid ?? 0, 'SIGHUP');
+  }
+
+  device(): Promise<MqttClient> {
+    return connectAsync(`mqtt://127.0.0.1:${this.#ports[0]}`, { protocolVersion: 4, reconnectPeriod: 0 });
+  }
+
+  async status(): Promise<AgentStatus> {
+    return (await fetch(`http://127.0.0.1:${this.#ports[1]}/v1/status`)).json() as Promise<AgentStatus>;
+  }
+
+  async untilVersion(version: number): Promise<void> {
+    await until(`policy ${version}`, async () => (await this.status()).policy?.version === version);
+  }
+}
+
+async function gateway(t: Test) {
+  const north = await startBroker(t);
+  const south = await startBroker(t);
+  const one = new Gateway(testDir(t), await fiveFreePorts(systemEntropy), { north, south });
+  t.teardown(() => one.kill().catch(() => undefined));
+  return { one, north, south };
+}
+
+/** Payloads by stream, as often as they came. */
+function received({ published }: Broker): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const { topic, payload } of published) {
+    if (!topic.startsWith('headgate/')) continue;
+    const { stream, records } = decodeEnvelope(payload);
+    const texts = records.map((record) => Buffer.from(record.payload).toString());
+    found.set(stream, [...(found.get(stream) ?? []), ...texts]);
+  }
+  return found;
+}
+
+const numbered = (count: number, prefix: string): string[] =>
+  Array.from({ length: count }, (_, i) => `${prefix}${i + 1}`);
+
+t.test(
+  'a stream leaves the policy with records that wait: it drains where it might go, over kills',
+  async (t) => {
+    const { one, north, south } = await gateway(t);
+    one.write({
+      version: 1,
+      ...ZONES,
+      streams: { pumps: { topics: ['pumps/#'], data_residency: 'north' }, ...REST },
+    });
+    await north.down();
+    await one.start();
+    const device = await one.device();
+    await Promise.all(numbered(20, 'p').map((text) => device.publishAsync('pumps/1', text, { qos: 1 })));
+    t.match((await one.status()).policy, { version: 1, draining: [], refused: null });
+
+    const { compliance: _, ...without } = ZONES;
+    one.write({ version: 2, ...without, streams: REST });
+    one.hangUp();
+    await one.untilVersion(2);
+    t.ok(device.connected, 'the device stays');
+    await device.publishAsync('pumps/1', 'after', { qos: 1 });
+    await until(
+      'the topic has its new stream',
+      () => received(south).get('rest')?.includes('after') === true,
+    );
+    t.strictSame((await one.status()).policy?.draining, ['pumps']);
+    t.match(JSON.parse(readFileSync(one.rulesFile, 'utf8')).streams.pumps, { regions: ['north-1'] });
+
+    await device.endAsync(true);
+    await one.kill();
+    await one.start();
+    t.match((await one.status()).policy, { version: 2, draining: ['pumps'] });
+    t.notOk(received(south).has('pumps'), 'no other region gets it (I4)');
+    await north.up();
+    await until('all arrive where they may', () => (received(north).get('pumps')?.length ?? 0) >= 20);
+    t.strictSame(new Set(received(north).get('pumps')), new Set(numbered(20, 'p')));
+    t.notOk(received(south).has('pumps'));
+    await until('nothing of it is left', async () => (await one.status()).policy?.draining.length === 0);
+
+    await until('its end is told', () =>
+      north.published.some(({ topic, payload }) => {
+        if (!topic.startsWith('headgate/')) return false;
+        const { stream, sealedAt } = decodeEnvelope(payload);
+        return stream === 'pumps' && sealedAt === 20;
+      }),
+    );
+    await one.stop();
+    await one.start();
+    t.notMatch(JSON.parse(readFileSync(one.rulesFile, 'utf8')).streams, { pumps: {} }, 'and it is forgotten');
+  },
+);
+
+t.test('a stream that left while the agent was down drains under its last rules too', async (t) => {
+  const { one, north, south } = await gateway(t);
+  const pumps = { topics: ['pumps/#'], data_residency: 'north', redundancy: 1, durability: 'fsync' };
+  one.write({ version: 1, ...ZONES, streams: { pumps, ...REST } });
+  await north.down();
+  await one.start();
+  const device = await one.device();
+  await Promise.all(numbered(20, 'p').map((text) => device.publishAsync('pumps/1', text, { qos: 1 })));
+  await device.endAsync(true);
+  await one.kill();
+  one.write({ version: 2, streams: REST });
+  await one.start();
+  t.match((await one.status()).policy, { version: 2, draining: ['pumps'] });
+  t.ok(one.lines.some(({ event, stream }) => event === 'policy.draining' && stream === 'pumps'));
+  await north.up();
+  await until('all arrive where they may', () => (received(north).get('pumps')?.length ?? 0) >= 20);
+  t.notOk(received(south).has('pumps'), 'no other region gets it (I4)');
+});
+
+t.test('the changed file of the policy is enough; a mistake in it changes nothing and is told', async (t) => {
+  const { one, north, south } = await gateway(t);
+  one.write({ version: 1, ...ZONES, streams: REST });
+  await one.start();
+  const device = await one.device();
+  writeFileSync(
+    one.policyFile,
+    stringify({ version: 2, ...ZONES, streams: { hot: { topics: ['hot'] }, ...REST } }),
+  );
+  await one.untilVersion(2);
+  await device.publishAsync('hot', 'now', { qos: 1 });
+  const hasStream = () =>
+    [north, south].some((cloud) => received(cloud).get('hot')?.includes('now') === true);
+  await until('it has its stream', hasStream);
+
+  writeFileSync(
+    one.policyFile,
+    stringify({ version: 3, streams: { rest: { topics: ['#'], redundancy: 'two' } } }),
+  );
+  await until('it is told', async () => (await one.status()).policy?.refused !== null);
+  const { policy } = await one.status();
+  t.match(policy, { version: 2, refused: { problem: /policy\.yaml:.*streams\.rest\.redundancy/s } });
+  await device.publishAsync('hot', 'still', { qos: 1 });
+  t.ok(device.connected);
+
+  one.write({ version: 4, ...ZONES, streams: REST }, { log: { level: 'warn' } });
+  one.hangUp();
+  await one.untilVersion(4);
+  t.equal((await one.status()).policy?.refused, null);
+  t.match(
+    one.lines.filter(({ event }) => event === 'policy.restart_needed').at(-1),
+    { sections: ['log'] },
+    'what needs a restart is named',
+  );
+  await device.endAsync(true);
+});
+
+t.test('two hundred policies under traffic: no connection ends, nothing is lost or doubled', async (t) => {
+  const { one, north, south } = await gateway(t);
+  const variants = [
+    { all: { topics: ['#'] } },
+    { odd: { topics: ['+/1', '+/3'] }, all: { topics: ['#'], linger: '20ms' } },
+    { all: { topics: ['+/2'], priority: 9 }, rest: { topics: ['#'], durability: { interval: '50ms' } } },
+    { fast: { topics: ['#'], preferred_providers: ['south'] } },
+  ];
+  one.write({ version: 1, streams: variants[0] });
+  await one.start();
+  const devices = await Promise.all([1, 2, 3].map(() => one.device()));
+  const closed = devices.filter((device) => device.on('close', () => t.fail('a connection ended')) === null);
+  const sent: string[] = [];
+  let isOver = false;
+  const publishing = devices.map(async (device, i) => {
+    for (let n = 0; !isOver; n += 1) {
+      const text = `${i + 1}-${n}`;
+      await device.publishAsync(`plant/${i + 1}`, text, { qos: 1 });
+      sent.push(text);
+    }
+  });
+  for (let version = 2; version <= 200; version += 1) {
+    one.write({ version, streams: variants[version % variants.length] });
+    one.hangUp();
+    await one.untilVersion(version);
+  }
+  isOver = true;
+  await Promise.all(publishing);
+  for (const device of devices) device.removeAllListeners('close');
+  await Promise.all(devices.map((device) => device.endAsync(true)));
+  const all = () => [north, south].flatMap((cloud) => [...received(cloud).values()].flat());
+  await until('all arrive', () => new Set(all()).size === sent.length);
+  t.equal(all().length, sent.length, `each of ${sent.length} once`);
+  t.strictSame(closed, []);
+  const ids = [north, south].flatMap(({ published }) =>
+    published
+      .filter(({ topic }) => topic.startsWith('headgate/'))
+      .flatMap(({ payload }) => {
+        const { epoch, stream, records } = decodeEnvelope(payload);
+        return records.map(({ seq }) => `${epoch}/${stream}/${seq}`);
+      }),
+  );
+  t.equal(new Set(ids).size, ids.length, 'no id names two records');
+});
