@@ -386,7 +386,7 @@ function createAdmin(site: Site, parts: Parts): Service {
   });
 }
 
-/** Runs the agent until a signal ends it; resolves with the exit code. `load` reads the configuration again. */
+/** Runs the agent until a signal ends it; resolves with the exit code. `load` reads the config again. */
 export async function runAgent(config: AgentConfig, load: LoadConfig): Promise<number> {
   const log = componentLogger(createLogger(config.log), 'agent', config.log);
   await closeDataFolder(config.data_dir, log);

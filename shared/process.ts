@@ -32,8 +32,8 @@ const PASSED_OVER: readonly NodeJS.Signals[] = ['SIGPIPE', 'SIGXFSZ'];
 
 /**
  * Runs services until the process is told to stop, then stops them in reverse order. Resolves with the exit
- * code: 0 after a clean stop, 1 when a part failed to stop or took longer than ten seconds. `onHangup`: called
- * at SIGHUP in place of the end, unless the process belongs to a terminal, which then has hung up.
+ * code: 0 after a clean stop, 1 when a part failed to stop or took longer than ten seconds. `onHangup` is
+ * called at SIGHUP in place of the end, unless the process belongs to a terminal, which then has hung up.
  */
 export async function runUntilStopped(
   services: readonly Service[],

@@ -23,7 +23,7 @@ import type { Buffer } from './buffer.ts';
 import { deliver, withReason } from './delivery/delivery.ts';
 import { Hedging } from './delivery/hedging.ts';
 import { Reservations } from './delivery/reservations.ts';
-import { type Sender, senderOf, uploadingAt } from './delivery/sender.ts';
+import { type Sender, senderOf, tooSmallFor, uploadingAt } from './delivery/sender.ts';
 import { heartbeat } from './heartbeat.ts';
 import type { Lane } from './queue/lanes.ts';
 import { Settlements } from './queue/settlements.ts';
@@ -134,10 +134,7 @@ export class Forwarder implements Service {
     await Promise.all(this.#underWay);
   }
 
-  /**
-   * Another policy holds for every envelope that is packed from here on. One that is under way ends with the
-   * copies that it began with; its further tries go where the new policy allows (I4).
-   */
+  /** Another policy holds; further tries of an envelope that is under way go where it allows (I4). */
   setPolicy(policy: Policy): void {
     this.#streams.setPolicy(policy);
     this.hedging.policy = policy.hedge;
@@ -149,7 +146,7 @@ export class Forwarder implements Service {
     return this.#streams.all();
   }
 
-  /** Progress of all streams, for status. */
+  /** Progress of all streams. */
   streams(): StreamProgress[] {
     return this.#streams.progress(this.#clock.monoMs(), this.#currentClock());
   }
@@ -345,7 +342,7 @@ export class Forwarder implements Service {
     let progressed = false;
     // The rows came back to the buffer: the earlier provider may have taken them after all.
     const before = range && (range.avoid || stream.isStuck(queue, range)) ? 'failover' : null;
-    const never = this.#tooSmall(bytes)
+    const never = tooSmallFor(this.#senders, bytes)
       .union(range?.avoid ?? NOBODY)
       .union(range?.unfit ?? NOBODY);
     const closed = (exclude: ReadonlySet<string>) => exclude.union(never);
@@ -390,12 +387,6 @@ export class Forwarder implements Service {
     else if (end === 'refused') stream.pause(this.#clock.monoMs());
     stream.forgetFinished(this.#store.epoch);
     this.#pumpSoon();
-  }
-
-  /** Providers whose limit is below `bytes`. */
-  #tooSmall(bytes: number): Set<string> {
-    const all = [...this.#senders].filter(([, sender]) => sender.maxEnvelopeBytes < bytes);
-    return new Set(all.map(([provider]) => provider));
   }
 
   #probe(provider: string): void {

@@ -1,5 +1,5 @@
 /**
- * The policy of the configuration, read again while the agent runs: when `policy_file` changes, and at SIGHUP.
+ * The policy of the configuration, read again while the agent runs: at SIGHUP, or when `policy_file` changes.
  * Other sections need a restart, and are named in the log. A mistake anywhere in the files changes nothing.
  */
 import type { Clock } from '../../shared/clock.ts';

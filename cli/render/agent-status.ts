@@ -10,6 +10,7 @@ export function renderAgentStatus(status: AgentStatus): string {
   const { gateway, version, epoch, uptimeSeconds, clock, broker, buffer } = status;
   const head = [
     `agent ${gateway}  headgate ${version}  epoch ${epoch}  up ${spanText(uptimeSeconds * 1000)}  clock ${clock.quality}`,
+    ...policyText(status),
     ...signingText(status),
     ...receiptsText(status),
     ...sealingText(status),
@@ -28,6 +29,16 @@ export function renderAgentStatus(status: AgentStatus): string {
   ];
   if (status.switches.length > 0) sections.push(switches(status));
   return sections.join('\n\n');
+}
+
+function policyText({ policy }: AgentStatus): string[] {
+  if (policy === undefined) return [];
+  const { version, since, draining, refused } = policy;
+  const drains = draining.length === 0 ? '' : `; left, and draining: ${draining.join(', ')}`;
+  const [problem] = refused?.problem.split('\n') ?? [];
+  const texts = [`policy  version ${version}, in force since ${since}${drains}`];
+  if (refused !== null) texts.push(`policy refused at ${refused.at}: ${problem} (the log has all of it)`);
+  return texts;
 }
 
 function signingText({ signing }: AgentStatus): string[] {

@@ -1,7 +1,7 @@
 /**
  * The configuration never owns the buffer: with any change of streams, limits and providers, records
  * acknowledged under the previous configuration are still there, and are delivered or announced as given up
- * (I3). A stream that left the policy waits (I4).
+ * (I3). A stream that left the policy drains under its last rules (I4).
  */
 
 import { randomBytes } from 'node:crypto';
@@ -109,19 +109,10 @@ t.test('streams, limits and providers change between runs: nothing acknowledged 
     (life) => lives.publish(life, 'telemetry', 'plant/a/temp', 300),
   );
   const reachable = { name: 'third', type: 'mqtt', url: `mqtt://127.0.0.1:${cloud.port}` };
+  // Two of the four streams left the policy two runs ago, and have rows of two more.
   await lives.live(
     { providers: [reachable], policy: { streams: { alarms: ALARMS, telemetry: bounded } } },
-    async () => {
-      const here = (id: string) => !/\/(urgent|rest)\//.test(id);
-      await untilAnswered(cloud, new Map([...lives.acknowledged].filter(([id]) => here(id))));
-      t.notOk(
-        [...answered(cloud).delivered.keys()].some((id) => !here(id)),
-        'a stream that is not in the policy leaves for no provider (I4)',
-      );
-    },
-  );
-  await lives.live({ providers: [reachable], policy: { streams: { urgent: ALARMS, rest: ALL } } }, async () =>
-    untilAnswered(cloud, lives.acknowledged),
+    async () => untilAnswered(cloud, lives.acknowledged),
   );
   const { delivered, isGivenUp } = answered(cloud);
   for (const [id, payload] of delivered)

@@ -67,6 +67,12 @@ const PARTS: Readonly<Record<string, Part>> = {
     older: { said: /routing.restored/ },
     foreign: { said: /routing.begins_afresh.*it is of gateway gw-2/ },
   },
+  policyRules: {
+    has: named('policy-rules.json'),
+    missing: HARMLESS,
+    older: HARMLESS,
+    foreign: { said: /policy.rules_damaged.*it is of gateway gw-2/ },
+  },
   devices: { has: named('devices.json'), missing: HARMLESS, older: HARMLESS, foreign: HARMLESS },
   history: { has: named('history'), missing: HARMLESS, older: HARMLESS, foreign: HARMLESS },
   keys: {

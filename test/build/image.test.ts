@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../cli/run.ts';
 
-/** An image's name with its tag, which people read, and the digest, which counts (OCI image spec, descriptor). */
+/** An image's name with its tag, for people, and its digest, which counts (OCI image spec, descriptor). */
 const PINNED = /^[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}$/;
 
 /** Images that a Dockerfile takes from elsewhere: not its own stages, and arguments filled in. */

@@ -12,6 +12,12 @@ export const AGENT: AgentStatus = {
   epoch: '7-ab12',
   uptimeSeconds: 3725,
   clock: { quality: 'unsynchronised', offsetMs: 0 },
+  policy: {
+    version: 7,
+    since: '2026-11-30T08:00:00Z',
+    draining: ['pumps'],
+    refused: { at: '2026-11-30T09:00:00Z', problem: 'policy.yaml: 1 mistake\n  more' },
+  },
   receipts: {
     accept: 'signed',
     routerKeys: ['11d1ab7f4ec5c1b2'],

@@ -65,6 +65,11 @@ t.test('status of an agent', async (t) => {
   t.match({ code, stderr }, { code: 0, stderr: '' });
   const text = squeezed(stdout);
   t.match(text, /^agent gw-1 headgate 1\.2\.3 epoch 7-ab12 up 1h 2m clock unsynchronised$/m);
+  t.match(text, /^policy version 7, in force since 2026-11-30T08:00:00Z; left, and draining: pumps$/m);
+  t.match(
+    text,
+    /^policy refused at 2026-11-30T09:00:00Z: policy\.yaml: 1 mistake \(the log has all of it\)$/m,
+  );
   t.match(text, /^aws dns 4\.0s getaddrinfo ENOTFOUND/m);
   t.match(text, /^broker 20 connections, 1\.2M published, 12 refused, device file ok$/m);
   t.match(

@@ -369,6 +369,12 @@ export function senderOf(senders: ReadonlyMap<string, Sender>, provider: string)
   return sender;
 }
 
+/** Providers whose limit is below `bytes`. */
+export function tooSmallFor(senders: ReadonlyMap<string, Sender>, bytes: number): Set<string> {
+  const all = [...senders].filter(([, sender]) => sender.maxEnvelopeBytes < bytes);
+  return new Set(all.map(([provider]) => provider));
+}
+
 /** Providers where nothing else is sent for a while: a long upload is under way. */
 export function uploadingAt(senders: ReadonlyMap<string, Sender>): Set<string> {
   return new Set([...senders.values()].filter((one) => one.isUploading).map(({ provider }) => provider));

@@ -13,6 +13,7 @@
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Gap, SeqRange } from '../../../shared/record.ts';
 import { withGap, withoutRange } from '../../store/file/gaps.ts';
+import { Arrivals } from './arrivals.ts';
 import { AvoidedRows } from './avoided-rows.ts';
 import { CutRows } from './cut-rows.ts';
 import type { Lane } from './lanes.ts';
@@ -31,13 +32,6 @@ export interface Run extends SeqRange {
   unfit?: ReadonlySet<string>;
 }
 
-/** Rows committed together, until they are taken. */
-interface Arrival {
-  last: number;
-  bytes: number;
-  atMs: number;
-}
-
 export interface StreamQueueState {
   epoch: string;
   stream: string;
@@ -52,8 +46,6 @@ export interface StreamQueueState {
  * the rows behind them.
  */
 const RUNS_SEARCHED_MAX = 1000;
-/** Bound on remembered commits (I10). Beyond it the two oldest are merged, with the age of the older. */
-const ARRIVALS_MAX = 256;
 
 export class StreamQueue {
   readonly epoch: string;
@@ -70,7 +62,7 @@ export class StreamQueue {
   #covered = IntervalSet.empty();
   readonly outstanding = new Outstanding();
   readonly unconfirmed = new UnconfirmedGaps();
-  #arrivals: Arrival[] = [];
+  readonly #arrivals = new Arrivals();
   readonly #ages = new RowAges();
   /** Rows up to here were in the buffer when it was opened: it alone knows how old they are. */
   #foundTo: number;
@@ -139,11 +131,7 @@ export class StreamQueue {
     this.#committedTo = Math.max(this.#committedTo, last);
     this.#ages.forgetBefore(this.#oldestRow() ?? first);
     this.#ages.committed(first, atMs);
-    this.#arrivals.push({ last, bytes, atMs });
-    if (this.#arrivals.length <= ARRIVALS_MAX) return;
-    const [oldest, next] = this.#arrivals.splice(0, 2);
-    if (!oldest || !next) return;
-    this.#arrivals.unshift({ ...oldest, last: next.last, bytes: oldest.bytes + next.bytes });
+    this.#arrivals.committed(last, bytes, atMs);
   }
 
   /**
@@ -172,10 +160,7 @@ export class StreamQueue {
   /** Rows that waited for `liveMs` become backlog. */
   age(nowMs: number, liveMs: number): void {
     this.#avoided.expire(nowMs);
-    for (const { last, atMs } of this.#arrivals) {
-      if (nowMs - atMs <= liveMs) return;
-      this.#waitedTo = Math.max(this.#waitedTo, last);
-    }
+    this.#waitedTo = Math.max(this.#waitedTo, this.#arrivals.waitedTo(nowMs, liveMs));
   }
 
   laneOf(seq: number): Lane {
@@ -185,16 +170,7 @@ export class StreamQueue {
   /** Whether a run is worth an envelope now: it is backlog, there are enough bytes, or its linger is over. */
   due(run: Run, nowMs: number, lingerMs: number, fullBytes: number): boolean {
     if (this.laneOf(run.first) === 'backlog') return true;
-    let isFirst = true;
-    let bytes = 0;
-    for (const arrival of this.#arrivals) {
-      if (arrival.last < run.first) continue;
-      if (isFirst && nowMs - arrival.atMs >= lingerMs) return true;
-      isFirst = false;
-      bytes += arrival.bytes;
-      if (bytes >= fullBytes) return true;
-    }
-    return isFirst;
+    return this.#arrivals.due(run.first, nowMs, lingerMs, fullBytes);
   }
 
   /**
@@ -238,7 +214,7 @@ export class StreamQueue {
 
   /** The rows of `taken` are in an envelope; `rest`, reserved with them, did not fit and waits on. */
   packed(taken: SeqRange, rest: SeqRange | null): void {
-    this.#arrivals = this.#arrivals.filter(({ last }) => last < taken.first || last > taken.last);
+    this.#arrivals.taken(taken);
     if (rest) this.#reserved.remove(rest.first, rest.last);
   }
 
@@ -269,8 +245,7 @@ export class StreamQueue {
    */
   gaveUp({ first, last, reason }: Gap): void {
     this.#forget({ first, last });
-    const owed = this.#owed;
-    this.#arrivals = this.#arrivals.filter((arrival) => owed.size > 0 && arrival.last >= owed.min);
+    this.#arrivals.forgetBefore(this.#owed.size > 0 ? this.#owed.min : null);
     this.outstanding.forget(IntervalSet.of([{ first, last }]));
     this.gaps = withGap(this.gaps, { first, last, reason });
   }
