@@ -59,19 +59,33 @@ t.test('more copies: rows that wait get them, also those of an envelope under wa
   await agent.stop();
 });
 
-t.test('no receipt any more: rows and gaps that wait for one leave', async (t) => {
-  const agent = await agentOn(bufferFile(testDir(t)), {
+t.test('no receipt any more: rows, gaps and the end of an epoch that wait for one leave', async (t) => {
+  const file = bufferFile(testDir(t));
+  const before = await agentOn(file, { providers: ['a'], down: new Set(['a']) });
+  await appendAll(before.store, texts(5));
+  await before.stop();
+  const agent = await agentOn(file, {
     providers: ['a'],
     receipts: true,
     stream: { until: 'receipt' },
   });
   await appendAll(agent.store, texts(20));
   await agent.store.giveUp(agent.store.epoch, 'telemetry', 1, 2, 'corruption');
-  await until('all wait for a receipt', () => agent.forwarder.streams()[0]?.awaitingReceipt === 18);
-  await until('the gap is told', () => agent.accepted.some(({ envelope }) => envelope.gaps.length > 0));
-  t.equal((await agent.store.stats()).rows, 18);
+  await until('all wait for a receipt', () => agent.forwarder.streams()[0]?.awaitingReceipt === 23);
+  const isTold = (what: (envelope: Agent['accepted'][number]['envelope']) => boolean) => () =>
+    agent.accepted.some(({ envelope }) => what(envelope));
+  await until(
+    'the gap is told',
+    isTold(({ gaps }) => gaps.length > 0),
+  );
+  await until(
+    'the end is told',
+    isTold(({ sealedAt }) => sealedAt === 5),
+  );
+  t.equal((await agent.store.stats()).rows, 23);
   take(agent, policy({ until: 'cloud' }));
   await until('all are free', drained(agent));
+  await until('the epoch before is over', () => agent.store.epochs().length === 1);
   t.match(agent.forwarder.streams(), [{ name: 'telemetry', awaitingReceipt: 0, pending: 0 }]);
   const [stream] = [...agent.forwarder.queued()];
   t.ok(

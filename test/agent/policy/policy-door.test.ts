@@ -1,4 +1,4 @@
-/** The door takes one policy after the other, after its rules are on the disk; a disk that refuses changes nothing. */
+/** One policy after the other, each after its rules are on the disk; a disk that refuses changes nothing. */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
