@@ -130,7 +130,9 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
         .string()
         .min(1)
         .optional()
-        .describe('The routing policy, in a file of its own; a relative path starts at this file.'),
+        .describe(
+          'The routing policy, in a file of its own; a relative path starts at this file. A change takes effect without a restart.',
+        ),
     })
     .superRefine(
       (config, context) => {

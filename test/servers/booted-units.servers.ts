@@ -27,6 +27,7 @@ t.test('the units on a machine that boots', async (t) => {
   await t.test('a record goes from a device to the ledger, with keys from credentials', (t) =>
     oneRecord(t, units),
   );
+  await t.test('systemctl reload puts another policy in force', (t) => reloaded(t, units));
   for (const program of PROGRAMS) {
     await t.test(`${program}: a user of its own, without rights`, (t) => ownUser(t, units, program));
     await t.test(`${program}: its secrets are in its credentials alone`, (t) =>
@@ -55,6 +56,17 @@ async function oneRecord(t: Test, { machine, secrets }: InstalledUnits): Promise
   const other = await machine.shell(status, [], secrets.agent['admin']);
   t.not(other.code, 0, 'the router takes its own token alone');
   t.match(other.stderr, /token/);
+}
+
+async function reloaded(t: Test, { machine, mainPid }: InstalledUnits): Promise<void> {
+  const pid = await mainPid('agent');
+  await machine.ask(
+    'echo "policy: { version: 7 }" >> /etc/headgate/agent.yaml; systemctl reload headgate-agent',
+  );
+  const said = (): Promise<string> => machine.ask(`exec journalctl --no-pager --output=cat _PID=${pid}`);
+  await until('the policy is taken', async () => /"event":"policy.taken".*"version":7/.test(await said()));
+  t.equal(await mainPid('agent'), pid, 'by the same process');
+  t.notMatch(await said(), /policy.restart_needed/, 'its credentials are there still');
 }
 
 async function ownUser(t: Test, { machine, mainPid }: InstalledUnits, program: Program): Promise<void> {
