@@ -2,7 +2,7 @@
 import t from 'tap';
 import { Bisection } from '../../../router/feeds/bisection.ts';
 
-/** Writes batches of at most `size` to a destination that refuses one record; returns what it refused alone. */
+/** Writes batches of at most `size` records, of which one is refused; returns the one refused alone. */
 function refusedAlone(poison: number, size: number): { found: number; refusals: number } {
   const bisection = new Bisection();
   let delivered = 0;
